@@ -1,0 +1,7 @@
+//! Rules of this repository that a tool can check, so that no reviewer has to. None of them needs the stack.
+
+mod contract;
+mod files;
+mod imports;
+mod openapi;
+mod source;

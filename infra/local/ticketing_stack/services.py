@@ -1,0 +1,105 @@
+"""The four services: their binaries and the environment each one gets."""
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+from . import readiness
+from .errors import StackError
+from .layout import CLONE, SERVICES, Stack
+from .programs import Program
+
+# The seeded users' password, which `make run` prints; nothing but a laptop's stack has it.
+LOCAL_PASSWORD = "correct horse battery staple"
+FIRST_ADMIN_EMAIL = "admin@example.com"
+
+
+def program_name(service: str) -> str:
+    return f"svc-{service}"
+
+
+def services(stack: Stack) -> list[Program]:
+    missing = [str(binary(service)) for service in SERVICES if not binary(service).exists()]
+    if missing:
+        raise StackError(
+            "not built yet: " + ", ".join(missing) + "\nRun `cargo build --release --bins`, or set"
+            " STACK_PROFILE=debug for the binaries of `cargo build`; `stack up --servers` needs none."
+        )
+    return [_service(stack, service) for service in SERVICES]
+
+
+def binary(service: str) -> Path:
+    profile = os.environ.get("STACK_PROFILE", "release")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", CLONE / "target"))
+    return target.resolve() / profile / program_name(service)
+
+
+def shared_environment(stack: Stack) -> dict[str, str]:
+    """What every service, and every test, needs to find the servers."""
+    return {
+        "APP_ENV": "local",
+        "KAFKA_BROKERS": stack.address("kafka"),
+        "KAFKA_REPLICATION_FACTOR": "1",
+        "EVENT_PARTITIONS": "6",
+        "SCHEMA_REGISTRY_URL": f"http://{stack.address('registry')}/apis/ccompat/v7",
+        "CQL_NODES": stack.address("cql"),
+        "CQL_REPLICATION_FACTOR": "1",
+        "CQL_DATACENTER": "datacenter1",
+        "AUTH_ISSUER": stack.origin,
+        "AUTH_JWKS_URL": f"http://{stack.address('identity')}/.well-known/jwks.json",
+    }
+
+
+def environment(stack: Stack, service: str) -> dict[str, str]:
+    name = program_name(service)
+    own = shared_environment(stack) | {
+        "HTTP_ADDR": stack.address(service),
+        "ADMIN_ADDR": stack.address(f"{service}_admin"),
+        "CQL_KEYSPACE": service,
+        "INSTANCE_NAME": f"{name}-1",
+        "RUST_LOG": "info",
+        "LOG_FORMAT": "text",
+    }
+    if service == "identity":
+        own |= {
+            "IDENTITY_KEY_ENCRYPTION_KEY": _key_encryption_key(stack),
+            "IDENTITY_FIRST_ADMIN_EMAIL": FIRST_ADMIN_EMAIL,
+            "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
+        }
+    if service == "mailer":
+        own |= {
+            "SMTP_URL": f"smtp://{stack.address('smtp')}",
+            "MAIL_FROM": "Tickets <tickets@example.com>",
+            "PUBLIC_URL": stack.origin,
+        }
+    return own | _overrides(name)
+
+
+def _service(stack: Stack, service: str) -> Program:
+    return Program(
+        name=program_name(service),
+        argv=[str(binary(service)), "serve"],
+        environment=environment(stack, service),
+        ready=lambda: readiness.http(f"http://{stack.address(service + '_admin')}/readyz"),
+        port_names=(service, f"{service}_admin"),
+        stop_seconds=20,
+        inputs=(binary(service),),
+    )
+
+
+def _overrides(name: str) -> dict[str, str]:
+    """SVC_CHECKOUT__NAME=value in the caller's environment is NAME=value for svc-checkout."""
+    prefix = name.upper().replace("-", "_") + "__"
+    return {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+
+
+def _key_encryption_key(stack: Stack) -> str:
+    """It encrypts rows in this stack's database, so it lives and dies with the data."""
+    file = stack.data / "identity-key-encryption-key"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as output:
+            output.write(base64.b64encode(secrets.token_bytes(32)))
+    return file.read_text()

@@ -1,0 +1,44 @@
+//! Who is calling: access tokens are verified here with the issuer's public keys, and handlers get a [`Caller`].
+//!
+//! The keys are kept while the issuer is away, so that a buyer with a token can go on buying.
+
+mod caller;
+mod keys;
+mod role;
+mod verifier;
+
+pub use caller::{Caller, OptionalCaller};
+pub use role::{Role, RoleSet, UnknownRole};
+pub use verifier::{AuthError, Verifier};
+
+use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The `aud` of every access token.
+pub const AUDIENCE: &str = "ticketing";
+/// The `typ` in the header of every access token (RFC 9068), so that no other signed token passes for one.
+pub const TOKEN_TYPE: &str = "at+jwt";
+/// The only algorithm. What a token says about it is compared, never followed.
+pub const ALGORITHM: Algorithm = Algorithm::EdDSA;
+
+/// What an access token says. The identity service signs this, everyone else verifies it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// The public origin that issued it.
+    pub iss: String,
+    /// [`AUDIENCE`].
+    pub aud: String,
+    /// The user, or the service for role `service`.
+    pub sub: Uuid,
+    /// What the subject may do.
+    pub roles: RoleSet,
+    /// When it was issued, in seconds since the epoch.
+    pub iat: i64,
+    /// When it ends, in seconds since the epoch.
+    pub exp: i64,
+    /// The id of this token.
+    pub jti: Uuid,
+    /// The subject's locale, such as `fr`.
+    pub locale: String,
+}

@@ -1,0 +1,241 @@
+//! CQL as both ScyllaDB and Cassandra speak it: sessions, migrations, lightweight transactions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::{ExecutionError, NewSessionError, PrepareError};
+use scylla::response::query_result::QueryResult;
+use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::{Consistency, SerialConsistency};
+use scylla::value::{CqlValue, Row};
+use secrecy::ExposeSecret as _;
+
+use crate::config::CqlConfig;
+
+/// A statement that has no answer within this time has an unknown end.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What can go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum CqlError {
+    /// No node could be reached.
+    #[error("connect to the CQL database")]
+    Connect(#[source] Box<NewSessionError>),
+    /// A statement could not be prepared: the code and the tables do not fit.
+    #[error("prepare {statement}")]
+    Prepare {
+        /// CQL text.
+        statement: String,
+        /// Why.
+        #[source]
+        source: Box<PrepareError>,
+    },
+    /// A statement failed or timed out.
+    #[error("execute a CQL statement")]
+    Execute(#[source] Box<ExecutionError>),
+    /// An answer has another shape than the code expects.
+    #[error("read a CQL answer: {0}")]
+    Answer(String),
+    /// An applied migration was edited afterwards.
+    #[error("migration {0} was changed after it was applied: add a new one instead")]
+    MigrationChanged(String),
+}
+
+// The driver's errors are boxed: they are so large that every `Result` would be, too.
+
+impl From<NewSessionError> for CqlError {
+    fn from(error: NewSessionError) -> Self {
+        CqlError::Connect(Box::new(error))
+    }
+}
+
+impl From<ExecutionError> for CqlError {
+    fn from(error: ExecutionError) -> Self {
+        CqlError::Execute(Box::new(error))
+    }
+}
+
+impl CqlError {
+    /// An answer that could not be read.
+    pub fn answer(error: impl std::fmt::Display) -> Self {
+        CqlError::Answer(error.to_string())
+    }
+}
+
+/// A session without a keyspace.
+fn session_builder(config: &CqlConfig) -> SessionBuilder {
+    let profile = ExecutionProfile::builder()
+        .consistency(Consistency::LocalQuorum)
+        .serial_consistency(Some(SerialConsistency::LocalSerial))
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .build();
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&config.nodes)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .prefer_datacenter(config.datacenter.clone())
+        .default_execution_profile_handle(profile.into_handle());
+    if let Some(login) = &config.credentials {
+        builder = builder.user(&login.user, login.password.expose_secret());
+    }
+    builder
+}
+
+/// Connects to the service's keyspace.
+pub async fn connect(config: &CqlConfig) -> Result<Arc<Session>, CqlError> {
+    let builder = session_builder(config);
+    let session = builder.use_keyspace(&config.keyspace, false).build().await?;
+    Ok(Arc::new(session))
+}
+
+/// One file of `migrations/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// File name without its ending.
+    pub name: &'static str,
+    /// CQL statements, each closed by a semicolon at the end of a line.
+    pub text: &'static str,
+}
+
+/// Creates the keyspace and applies what was not applied yet, in the order given.
+///
+/// One migrator at a time: DDL of two at once can disagree in both databases.
+pub async fn migrate(config: &CqlConfig, migrations: &[Migration]) -> Result<(), CqlError> {
+    let session = session_builder(config).build().await?;
+    let (keyspace, factor, datacenter) = (
+        &config.keyspace,
+        config.replication_factor,
+        &config.datacenter,
+    );
+    session
+        .query_unpaged(
+            format!(
+                "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
+                 {{'class': 'NetworkTopologyStrategy', '{datacenter}': {factor}}}"
+            ),
+            (),
+        )
+        .await?;
+    session
+        .use_keyspace(keyspace, false)
+        .await
+        .map_err(CqlError::answer)?;
+    session
+        .query_unpaged(
+            "CREATE TABLE IF NOT EXISTS schema_migrations \
+             (name text PRIMARY KEY, text text, applied_at timestamp)",
+            (),
+        )
+        .await?;
+    for migration in migrations {
+        let known = session
+            .query_unpaged(
+                "SELECT text FROM schema_migrations WHERE name = ?",
+                (migration.name,),
+            )
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?
+            .maybe_first_row::<(String,)>()
+            .map_err(CqlError::answer)?;
+        match known {
+            Some((text,)) if text == migration.text => continue,
+            Some(_) => return Err(CqlError::MigrationChanged(migration.name.into())),
+            None => {}
+        }
+        for statement in statements(migration.text) {
+            session.query_unpaged(statement, ()).await?;
+        }
+        session
+            .query_unpaged(
+                "INSERT INTO schema_migrations (name, text, applied_at) \
+                 VALUES (?, ?, toTimestamp(now()))",
+                (migration.name, migration.text),
+            )
+            .await?;
+        tracing::info!(keyspace, migration = migration.name, "migration applied");
+    }
+    Ok(())
+}
+
+/// The statements of a migration, without comments.
+fn statements(text: &str) -> impl Iterator<Item = String> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    code.split(";\n")
+        .map(|statement| statement.trim().trim_end_matches(';').to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Prepares a statement that may be repeated without harm (reads, plain upserts).
+pub async fn prepare(session: &Session, statement: &str) -> Result<PreparedStatement, CqlError> {
+    let mut prepared = prepare_lwt(session, statement).await?;
+    prepared.set_is_idempotent(true);
+    Ok(prepared)
+}
+
+/// Prepares a statement that the driver must not repeat by itself: a lightweight transaction
+/// whose first try was applied would answer the second one "not applied".
+pub async fn prepare_lwt(
+    session: &Session,
+    statement: &str,
+) -> Result<PreparedStatement, CqlError> {
+    session
+        .prepare(statement)
+        .await
+        .map_err(|source| CqlError::Prepare {
+            statement: statement.to_owned(),
+            source: Box::new(source),
+        })
+}
+
+/// Prepares a read that sees every lightweight transaction that was accepted before it.
+pub async fn prepare_serial_read(
+    session: &Session,
+    statement: &str,
+) -> Result<PreparedStatement, CqlError> {
+    let mut prepared = prepare(session, statement).await?;
+    prepared.set_consistency(Consistency::LocalSerial);
+    Ok(prepared)
+}
+
+/// Whether a lightweight transaction was applied.
+///
+/// Reads column 0 of the first row and nothing else: ScyllaDB returns all columns always,
+/// Cassandra returns `[applied]` alone when it is true.
+pub fn applied(answer: QueryResult) -> Result<bool, CqlError> {
+    let rows = answer.into_rows_result().map_err(CqlError::answer)?;
+    let row: Row = rows.first_row().map_err(CqlError::answer)?;
+    match row.columns.first() {
+        Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
+        other => Err(CqlError::Answer(format!(
+            "[applied] expected, found {other:?}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_splits_into_statements_without_comments() {
+        let text = "-- users; by id\nCREATE TABLE a (\n  b int PRIMARY KEY\n);\n\n-- end\nCREATE TABLE c (d int PRIMARY KEY);\n";
+        let found: Vec<_> = statements(text).collect();
+        assert_eq!(
+            found,
+            [
+                "CREATE TABLE a (\n  b int PRIMARY KEY\n)",
+                "CREATE TABLE c (d int PRIMARY KEY)"
+            ]
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! HTTP: extractors and answers that speak problem+json, the server with its limits, the admin port and the API's
+//! documentation.
+
+pub mod admin;
+pub mod docs;
+pub mod header;
+pub mod json;
+pub mod page;
+pub mod problem;
+pub mod server;
+
+pub use header::{ETag, IdempotencyKey, IfMatch, Language, RequestId};
+pub use json::{Json, Path, Query, RawBody};
+pub use page::{Page, PageQuery};
+pub use problem::{Code, Problem};

@@ -1,0 +1,366 @@
+//! A consumer group that moves its offset only behind finished work.
+//!
+//! Every partition is a lane: its records are handled one at a time and in order, the lanes at
+//! once. An offset is stored after its record was handled, so a crash repeats work and never
+//! skips it; handlers are idempotent.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
+use rdkafka::{ClientContext, TopicPartitionList};
+use schemas::dead::DeadLetter;
+use schemas::topics::dead_letter_topic;
+use tokio_util::sync::CancellationToken;
+
+use super::headers::RecordHeaders;
+use super::producer::Producer;
+use crate::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
+use crate::clock::Timestamp;
+use crate::config::KafkaConfig;
+use crate::ids::derived_id;
+
+/// A lane with this many waiting records is paused …
+const LANE_HIGH: usize = 200;
+/// … and resumed when it is down to this many.
+const LANE_LOW: usize = 50;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// A leaving consumer gives the records in hand this long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What became of a record.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Handled, or nothing to do.
+    Done,
+    /// A neighbour is away or another topic is behind: the lane waits and tries again.
+    Retry(String),
+    /// No retry helps: the record goes to the dead letter topic.
+    Dead(String),
+}
+
+impl From<DecodeError> for Outcome {
+    fn from(error: DecodeError) -> Self {
+        Outcome::Dead(error.to_string())
+    }
+}
+
+/// One record.
+pub struct Incoming<'a> {
+    /// Source topic.
+    pub topic: &'a str,
+    /// Source partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Key as text; empty when the record has none.
+    pub key: &'a str,
+    /// The record; `None` is a tombstone.
+    pub datum: Option<Datum<'a>>,
+    /// W3C trace context.
+    pub traceparent: Option<&'a str>,
+}
+
+/// Handles the records of some topics.
+pub trait Handler: Send + Sync + 'static {
+    /// Must be idempotent: a record comes again after a crash or a rebalance.
+    fn handle(&self, record: &Incoming<'_>) -> impl Future<Output = Outcome> + Send;
+}
+
+/// What to consume, as whom.
+#[derive(Debug, Clone)]
+pub struct ConsumerSpec {
+    /// Consumer group.
+    pub group: String,
+    /// Topics to subscribe to.
+    pub topics: Vec<&'static str>,
+    /// The records are personal or bear secrets: a dead letter leaves the payload out.
+    pub personal: bool,
+}
+
+/// Why a consumer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// Kafka's client refused.
+    #[error("consumer group {group}")]
+    Kafka {
+        /// The group.
+        group: String,
+        /// Why.
+        #[source]
+        source: KafkaError,
+    },
+    /// The dead letter schema could not be registered.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+#[derive(Default)]
+struct Context {
+    revoked: Mutex<Vec<(String, i32)>>,
+}
+
+impl ClientContext for Context {}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+            revoked.extend(
+                partitions
+                    .elements()
+                    .iter()
+                    .map(|element| (element.topic().to_owned(), element.partition())),
+            );
+        }
+    }
+}
+
+type LaneId = (String, i32);
+type Work<'a> = Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>;
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<OwnedMessage>,
+    busy: bool,
+    paused: bool,
+}
+
+/// Consumes until `stop`, handing every record to `handler`.
+pub async fn run<H: Handler>(
+    kafka: &KafkaConfig,
+    registry: &Registry,
+    spec: ConsumerSpec,
+    handler: Arc<H>,
+    stop: CancellationToken,
+) -> Result<(), ConsumerError> {
+    let failed = |source| ConsumerError::Kafka {
+        group: spec.group.clone(),
+        source,
+    };
+    let mut config = super::client_config(&kafka.brokers, &spec.group);
+    config
+        .set("group.id", &spec.group)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // Stored by us after the work, committed by the client every second and at the end.
+        .set("enable.auto.offset.store", "false")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "1000")
+        .set("fetch.wait.max.ms", "100");
+    let consumer: StreamConsumer<Context> = config
+        .create_with_context(Context::default())
+        .map_err(failed)?;
+    consumer.subscribe(&spec.topics).map_err(failed)?;
+    let letters = DeadLetters {
+        group: spec.group.clone(),
+        personal: spec.personal,
+        producer: Producer::new(&kafka.brokers, &spec.group).map_err(failed)?,
+        encoder: registry.register_on::<DeadLetter>("dead").await?,
+    };
+    let run = Run {
+        registry,
+        handler: &*handler,
+        letters: &letters,
+    };
+    run.lanes(&consumer, &stop).await;
+    Ok(())
+}
+
+struct Run<'a, H> {
+    registry: &'a Registry,
+    handler: &'a H,
+    letters: &'a DeadLetters,
+}
+
+impl<H: Handler> Run<'_, H> {
+    async fn lanes(&self, consumer: &StreamConsumer<Context>, stop: &CancellationToken) {
+        let mut lanes: HashMap<LaneId, Lane> = HashMap::new();
+        let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                received = consumer.recv() => match received {
+                    Ok(message) => {
+                        let id = (message.topic().to_owned(), message.partition());
+                        lanes.entry(id).or_default().waiting.push_back(message.detach());
+                    }
+                    // The client reconnects by itself; what it says is worth a line.
+                    Err(error) => tracing::warn!(%error, "consumer"),
+                },
+                Some((id, offset)) = work.next() => finish(consumer, &mut lanes, &id, offset),
+            }
+            for id in std::mem::take(
+                &mut *consumer.context().revoked.lock().unwrap_or_else(PoisonError::into_inner),
+            ) {
+                lanes.remove(&id);
+            }
+            for (id, lane) in &mut lanes {
+                if !lane.busy
+                    && let Some(message) = lane.waiting.pop_front()
+                {
+                    lane.busy = true;
+                    work.push(Box::pin(self.settle(id.clone(), message)));
+                }
+                let wanted = match lane.waiting.len() {
+                    n if n >= LANE_HIGH => true,
+                    n if n <= LANE_LOW => false,
+                    _ => lane.paused,
+                };
+                if wanted != lane.paused {
+                    lane.paused = wanted;
+                    set_paused(consumer, id, wanted);
+                }
+            }
+        }
+        let drain = async {
+            while let Some((id, offset)) = work.next().await {
+                finish(consumer, &mut lanes, &id, offset);
+            }
+        };
+        // What does not finish is handled again by the next member.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain).await;
+    }
+
+    /// Handles one record to its end: done or dead.
+    async fn settle(&self, id: LaneId, message: OwnedMessage) -> (LaneId, i64) {
+        let offset = message.offset();
+        let mut wait = FIRST_RETRY;
+        loop {
+            let reason = match self.attempt(&message).await {
+                Outcome::Done => {
+                    metrics::counter!("records_consumed_total", "topic" => id.0.clone(), "outcome" => "done").increment(1);
+                    return (id, offset);
+                }
+                Outcome::Retry(reason) => reason,
+                Outcome::Dead(reason) => match self.letters.send(&message, &reason).await {
+                    Ok(()) => {
+                        metrics::counter!("records_consumed_total", "topic" => id.0.clone(), "outcome" => "dead").increment(1);
+                        return (id, offset);
+                    }
+                    Err(error) => format!("dead letter: {error}"),
+                },
+            };
+            tracing::warn!(topic = id.0, partition = id.1, offset, reason, "record waits");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_RETRY);
+        }
+    }
+
+    async fn attempt(&self, message: &OwnedMessage) -> Outcome {
+        let datum = match message.payload() {
+            None => None,
+            Some(payload) => match self.registry.open(payload).await {
+                Ok(Ok(datum)) => Some(datum),
+                Ok(Err(error)) => return error.into(),
+                Err(error) => return Outcome::Retry(error.to_string()),
+            },
+        };
+        let Ok(key) = std::str::from_utf8(message.key().unwrap_or_default()) else {
+            return Outcome::Dead("the key is not text".into());
+        };
+        let traceparent = message.headers().and_then(|headers| {
+            headers
+                .iter()
+                .find(|header| header.key == "traceparent")
+                .and_then(|header| std::str::from_utf8(header.value?).ok())
+        });
+        self.handler
+            .handle(&Incoming {
+                topic: message.topic(),
+                partition: message.partition(),
+                offset: message.offset(),
+                key,
+                datum,
+                traceparent,
+            })
+            .await
+    }
+}
+
+fn finish(
+    consumer: &StreamConsumer<Context>,
+    lanes: &mut HashMap<LaneId, Lane>,
+    id: &LaneId,
+    offset: i64,
+) {
+    let Some(lane) = lanes.get_mut(id) else {
+        return; // revoked meanwhile; the new owner handles the record again
+    };
+    lane.busy = false;
+    if let Err(error) = consumer.store_offset(&id.0, id.1, offset) {
+        tracing::debug!(%error, topic = id.0, partition = id.1, offset, "offset not stored");
+    }
+}
+
+fn set_paused(consumer: &StreamConsumer<Context>, id: &LaneId, paused: bool) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&id.0, id.1);
+    let result = if paused {
+        consumer.pause(&list)
+    } else {
+        consumer.resume(&list)
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, topic = id.0, partition = id.1, paused, "lane");
+    }
+}
+
+struct DeadLetters {
+    group: String,
+    personal: bool,
+    producer: Producer,
+    encoder: Encoder<DeadLetter>,
+}
+
+impl DeadLetters {
+    async fn send(
+        &self,
+        message: &OwnedMessage,
+        reason: &str,
+    ) -> Result<(), super::producer::ProduceError> {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        tracing::error!(topic, partition, offset, reason, "dead letter");
+        let now = Timestamp::now();
+        let letter = DeadLetter {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            reason: reason.to_owned(),
+            payload: message
+                .payload()
+                .filter(|_| !self.personal)
+                .map(<[u8]>::to_vec),
+            at: now.as_micros(),
+        };
+        let place = format!("{topic}/{partition}/{offset}");
+        let headers = RecordHeaders {
+            id: derived_id(uuid::Uuid::NAMESPACE_URL, &[&self.group, &place]),
+            record_name: <DeadLetter as schemas::Record>::NAME,
+            source: &format!("/{}", self.group),
+            subject: &place,
+            time: now,
+            traceparent: None,
+        };
+        let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
+        self.producer
+            .send_to(
+                &dead_letter_topic(topic, &self.group),
+                0,
+                &key,
+                headers.to_owned_headers(),
+                Some(&self.encoder.encode(&letter)),
+            )
+            .await
+    }
+}

@@ -1,0 +1,103 @@
+//! Records of svc-catalog.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Micros, Money, record};
+
+/// Where it takes place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Venue {
+    /// Name of the house.
+    pub name: String,
+    /// City.
+    pub city: String,
+    /// Street address.
+    pub address: String,
+}
+
+/// Life cycle of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum EventStatus {
+    /// A symbol newer than this reader.
+    #[default]
+    Unknown,
+    /// Draft.
+    Draft,
+    /// Published.
+    Published,
+    /// Cancelled.
+    Cancelled,
+    /// Archived.
+    Archived,
+}
+
+/// The newest state of an event, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSnapshot {
+    /// The key.
+    pub event_id: Uuid,
+    /// Grows by one with every change of the event or its ticket types.
+    pub version: i64,
+    /// Title.
+    pub name: String,
+    /// Kind of event, such as concert.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Plain text.
+    pub description: String,
+    /// Place.
+    pub venue: Venue,
+    /// Start, UTC.
+    pub starts_at: Micros,
+    /// End, UTC.
+    pub ends_at: Micros,
+    /// IANA zone of the place.
+    pub time_zone: String,
+    /// Life cycle.
+    pub status: EventStatus,
+    /// Owner.
+    pub organizer_id: Uuid,
+}
+
+/// What one ticket type sells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketTypeInventory {
+    /// Id.
+    pub ticket_type_id: Uuid,
+    /// Name on the ticket.
+    pub name: String,
+    /// general, vip, ...
+    pub kind: String,
+    /// Price of one ticket.
+    pub price: Money,
+    /// Seats for sale.
+    pub quantity: i64,
+    /// Limit per buyer, when there is one.
+    pub max_per_buyer: Option<i64>,
+    /// Start of the sale window.
+    pub sale_starts_at: Option<Micros>,
+    /// End of the sale window.
+    pub sale_ends_at: Option<Micros>,
+}
+
+/// What the box office may sell for an event; the newest version counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventInventory {
+    /// The key.
+    pub event_id: Uuid,
+    /// The version of the event.
+    pub version: i64,
+    /// Only PUBLISHED sells.
+    pub status: EventStatus,
+    /// Owner.
+    pub organizer_id: Uuid,
+    /// ISO 4217; one per event.
+    pub currency: String,
+    /// Every ticket type.
+    pub ticket_types: Vec<TicketTypeInventory>,
+}
+
+record!(EventSnapshot, "catalog.events", "ticketing.catalog.EventSnapshot", "../catalog.events/EventSnapshot.avsc");
+record!(EventInventory, "catalog.inventory", "ticketing.catalog.EventInventory", "../catalog.inventory/EventInventory.avsc");

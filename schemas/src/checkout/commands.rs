@@ -1,0 +1,140 @@
+//! Records on `checkout.commands`.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Micros, Money, record};
+use crate::checkout::OrderLine;
+
+/// Tickets that a buyer asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedLine {
+    /// Type.
+    pub ticket_type_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// Asks the box office to hold tickets for a buyer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceOrder {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// All lines are held, or none.
+    pub lines: Vec<WantedLine>,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+    /// The client has gone after this time; the command is refused then.
+    pub not_after: Micros,
+}
+
+/// What the provider says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PaymentOutcome {
+    /// A symbol newer than this reader.
+    #[default]
+    Unknown,
+    /// Paid.
+    Paid,
+    /// Declined.
+    Declined,
+}
+
+/// Public status of an order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum OrderStatus {
+    /// A symbol newer than this reader.
+    #[default]
+    Unknown,
+    /// Reserved.
+    Reserved,
+    /// Paid.
+    Paid,
+    /// Expired.
+    Expired,
+    /// Cancelled.
+    Cancelled,
+    /// Refunded.
+    Refunded,
+}
+
+/// The order as its row shows it, for an order that has left the state of the box office.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRow {
+    /// Status in the row.
+    pub status: OrderStatus,
+    /// Version in the row.
+    pub version: i64,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Lines.
+    pub lines: Vec<OrderLine>,
+    /// Total.
+    pub total: Money,
+    /// When it was placed.
+    pub created_at: Micros,
+    /// The payment that paid it.
+    pub payment_id: Option<Uuid>,
+}
+
+/// Tells the box office what became of a charge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettlePayment {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// UUIDv5 of order and attempt.
+    pub payment_id: Uuid,
+    /// Final at the provider.
+    pub outcome: PaymentOutcome,
+    /// What was charged.
+    pub amount: Money,
+    /// The order's row.
+    pub row: Option<OrderRow>,
+}
+
+/// Tells the box office that the provider has paid money back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettleRefund {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// The refunded payment.
+    pub payment_id: Uuid,
+}
+
+/// Asks the box office to fix an order for a payment attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartPayment {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+    /// The client has gone after this time; the command is refused then.
+    pub not_after: Micros,
+}
+
+record!(PlaceOrder, "checkout.commands", "ticketing.checkout.PlaceOrder", "../../checkout.commands/PlaceOrder.avsc");
+record!(SettlePayment, "checkout.commands", "ticketing.checkout.SettlePayment", "../../checkout.commands/SettlePayment.avsc");
+record!(SettleRefund, "checkout.commands", "ticketing.checkout.SettleRefund", "../../checkout.commands/SettleRefund.avsc");
+record!(StartPayment, "checkout.commands", "ticketing.checkout.StartPayment", "../../checkout.commands/StartPayment.avsc");

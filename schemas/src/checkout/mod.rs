@@ -1,0 +1,13 @@
+//! Records of svc-checkout, a file per topic.
+
+mod commands;
+mod orders;
+mod payments;
+mod state;
+mod stock;
+
+pub use commands::*;
+pub use orders::*;
+pub use payments::*;
+pub use state::*;
+pub use stock::*;

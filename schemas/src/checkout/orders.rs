@@ -1,0 +1,69 @@
+//! Records on `checkout.orders`.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Micros, Money, record};
+
+/// Tickets of one type in an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Type.
+    pub ticket_type_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+    /// Price of one, fixed when the hold was made.
+    pub unit_price: Money,
+    /// quantity x unit price.
+    pub line_total: Money,
+}
+
+/// The hold ended unpaid and its stock is free again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderExpired {
+    /// The key.
+    pub order_id: Uuid,
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order; grows by one with every record.
+    pub version: i64,
+    /// What was held.
+    pub lines: Vec<OrderLine>,
+    /// What was to be paid.
+    pub total: Money,
+    /// When the order was placed.
+    pub reserved_at: Micros,
+    /// When the box office decided.
+    pub expired_at: Micros,
+}
+
+/// Tickets are held for a buyer until expires_at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderReserved {
+    /// The key.
+    pub order_id: Uuid,
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order; grows by one with every record.
+    pub version: i64,
+    /// O- and 10 base32 characters, for people.
+    pub number: String,
+    /// What is held.
+    pub lines: Vec<OrderLine>,
+    /// What is to be paid.
+    pub total: Money,
+    /// End of the hold.
+    pub expires_at: Micros,
+    /// When the box office decided.
+    pub reserved_at: Micros,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+}
+
+record!(OrderExpired, "checkout.orders", "ticketing.checkout.OrderExpired", "../../checkout.orders/OrderExpired.avsc");
+record!(OrderReserved, "checkout.orders", "ticketing.checkout.OrderReserved", "../../checkout.orders/OrderReserved.avsc");

@@ -1,0 +1,36 @@
+//! Records on `checkout.stock`.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Micros, record};
+
+/// Stock of one ticket type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketTypeStock {
+    /// Type.
+    pub ticket_type_id: Uuid,
+    /// Seats for sale.
+    pub quantity: i64,
+    /// Held for unpaid orders.
+    pub held: i64,
+    /// Paid.
+    pub sold: i64,
+    /// For sale now; below 0 only after quantity was lowered under held + sold.
+    pub free: i64,
+}
+
+/// Live stock of an event: quantity = held + sold + free, always.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockLevel {
+    /// The key.
+    pub event_id: Uuid,
+    /// Grows with every change of the stock.
+    pub version: i64,
+    /// Every ticket type.
+    pub ticket_types: Vec<TicketTypeStock>,
+    /// When the box office decided.
+    pub at: Micros,
+}
+
+record!(StockLevel, "checkout.stock", "ticketing.checkout.StockLevel", "../../checkout.stock/StockLevel.avsc");

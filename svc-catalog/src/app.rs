@@ -1,0 +1,35 @@
+//! What handlers, consumers and jobs share.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use platform::auth::Verifier;
+use platform::intent::Intents;
+
+use crate::live_stock::LiveStock;
+use crate::publish::EventPublication;
+use crate::store::event::Events;
+use crate::store::published_event::PublishedEvents;
+
+/// Cheap to clone: every request gets one.
+#[derive(Clone)]
+pub struct App {
+    /// Who is calling.
+    pub verifier: Arc<Verifier>,
+    /// The events.
+    pub events: Arc<Events>,
+    /// The list of published events.
+    pub published: Arc<PublishedEvents>,
+    /// The publications that are owed.
+    pub intents: Arc<Intents>,
+    /// How they are made.
+    pub publication: Arc<EventPublication>,
+    /// What is left of everything.
+    pub stock: Arc<LiveStock>,
+}
+
+impl FromRef<App> for Arc<Verifier> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.verifier)
+    }
+}

@@ -1,0 +1,142 @@
+//! How an event changes: a publication is owed, the row moves by one version, the publication is made.
+
+use std::time::{Duration, Instant};
+
+use platform::cql::CqlError;
+use platform::http::{Code, Problem};
+use platform::intent::{Intent, PublishError, publish_newest};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::event::Event;
+
+/// No further try is begun after this time. With the last try's own time-out it stays within what the sweeper grants a
+/// handler before it takes over.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// Pause after a lost race, times the number of races lost and up to [`PAUSE_SPREAD`].
+const PAUSE: Duration = Duration::from_millis(2);
+/// Those who lost the same race wait for different times.
+const PAUSE_SPREAD: u128 = 8;
+
+impl App {
+    /// Writes a new event and publishes it.
+    pub async fn create(&self, event: &Event) -> Result<(), Problem> {
+        let intent = self.intents.begin(event.id).await.map_err(database)?;
+        match self.events.insert(event, intent.id).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Problem::internal(anyhow::anyhow!("a new id was taken"))),
+            Err(error) => {
+                // It may have happened all the same.
+                let stored = self.events.find_serial(event.id).await.map_err(database)?;
+                if stored.is_none_or(|stored| stored.operation_id != intent.id) {
+                    return Err(database(error));
+                }
+            }
+        }
+        self.settle(intent).await
+    }
+
+    /// Replaces the event by what `decide` makes of it, publishes that and returns it.
+    ///
+    /// `decide` sees the newest version, again each time that another change came first, and changes nothing itself.
+    /// `None` from it: the event is already as it is wanted, and is published once more, since whoever repeats a change
+    /// may do so because the first try got no further than the row.
+    pub async fn change(
+        &self,
+        id: Uuid,
+        decide: impl Fn(&Event) -> Result<Option<Event>, Problem>,
+    ) -> Result<Event, Problem> {
+        let found = self.events.find(id).await.map_err(database)?;
+        let before = found.ok_or(Code::NotFound)?;
+        // Most refusals end here, before anything was written.
+        let Some(after) = decide(&before)? else {
+            publish_newest(&*self.publication, id)
+                .await
+                .map_err(publication)?;
+            return Ok(before);
+        };
+        let intent = self.intents.begin(id).await.map_err(database)?;
+        let changed = self.replace(intent, before, after, decide).await?;
+        self.settle(intent).await?;
+        Ok(changed)
+    }
+
+    /// Replaces `before` by `after`, or what has become of it meanwhile by what `decide` makes of that.
+    async fn replace(
+        &self,
+        intent: Intent,
+        mut before: Event,
+        mut after: Event,
+        decide: impl Fn(&Event) -> Result<Option<Event>, Problem>,
+    ) -> Result<Event, Problem> {
+        let started = Instant::now();
+        let mut races: u32 = 0;
+        loop {
+            let failure = match self.events.replace(&before, &after, intent.id).await {
+                Ok(true) => return Ok(after),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            if started.elapsed() >= DEADLINE {
+                return Err(failure.map_or_else(contended, database));
+            }
+            races += 1;
+            tokio::time::sleep(pause(intent.id, races)).await;
+            // One that timed out may have happened: this read settles whether it has.
+            let stored = self.events.find_serial(before.id).await.map_err(database)?;
+            let stored = stored.ok_or(Code::NotFound)?;
+            if stored.operation_id == intent.id {
+                return Ok(stored.event);
+            }
+            match decide(&stored.event) {
+                Ok(Some(next)) => (before, after) = (stored.event, next),
+                Ok(None) => return Ok(stored.event),
+                Err(refusal) => {
+                    self.forget(intent).await;
+                    return Err(refusal);
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, intent: Intent) -> Result<(), Problem> {
+        self.intents
+            .settle(&*self.publication, intent)
+            .await
+            .map_err(publication)
+    }
+
+    /// Nothing was written, so nothing is owed. Failing costs one publication too many.
+    async fn forget(&self, intent: Intent) {
+        if let Err(error) = self.intents.done(intent).await {
+            tracing::debug!(%error, "the sweeper will forget this intent");
+        }
+    }
+}
+
+fn pause(operation_id: Uuid, races: u32) -> Duration {
+    let share = u32::try_from(operation_id.as_u128() % PAUSE_SPREAD).unwrap_or_default() + 1;
+    PAUSE * share * races.min(8)
+}
+
+/// How a failure of the database is answered: being away passes, a table that does not fit the code is a bug.
+pub fn database(error: CqlError) -> Problem {
+    match error {
+        CqlError::Connect(_) | CqlError::Execute(_) => Problem::unavailable(error),
+        CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
+            Problem::internal(error)
+        }
+    }
+}
+
+/// The row says it, Kafka does not yet: a repeat, or the sweeper, brings it there.
+fn publication(error: PublishError) -> Problem {
+    match error {
+        PublishError::Cql(error) => database(error),
+        error => Problem::unavailable(error),
+    }
+}
+
+fn contended() -> Problem {
+    Problem::new(Code::Overloaded).detail("too many changes of this event at a time")
+}

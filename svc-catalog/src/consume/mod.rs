@@ -1,0 +1,3 @@
+//! What the catalog reads from others.
+
+pub mod checkout_stock;

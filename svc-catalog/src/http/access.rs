@@ -1,0 +1,76 @@
+//! Who may do what to an event.
+
+use platform::auth::{Caller, Role};
+use platform::http::{Code, Problem};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::change::database;
+use crate::domain::event::Event;
+
+/// 403 unless the caller makes events at all.
+pub(super) fn makes_events(caller: &Caller) -> Result<(), Problem> {
+    caller.require(&[Role::Organizer, Role::Admin])
+}
+
+/// 404 unless the event is the caller's: not yours and not there look alike. An admin may change every event.
+pub(super) fn owns(caller: &Caller, event: &Event) -> Result<(), Problem> {
+    if manages(caller, event) {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::NotFound))
+    }
+}
+
+/// The event, if the caller may see it: everyone may, but a draft is there for those alone who may change it.
+pub(super) async fn visible(
+    app: &App,
+    caller: Option<&Caller>,
+    id: Uuid,
+) -> Result<Event, Problem> {
+    let event = app
+        .events
+        .find(id)
+        .await
+        .map_err(database)?
+        .ok_or(Code::NotFound)?;
+    if event.is_public() || caller.is_some_and(|caller| manages(caller, &event)) {
+        Ok(event)
+    } else {
+        Err(Problem::new(Code::NotFound))
+    }
+}
+
+fn manages(caller: &Caller, event: &Event) -> bool {
+    let owner = caller.has(Role::Organizer) && caller.user_id == event.organizer_id;
+    owner || caller.has(Role::Admin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::samples::draft;
+
+    #[test]
+    fn only_the_owner_and_admins_manage_an_event() {
+        let event = draft();
+        let (owner, other) = (event.organizer_id, Uuid::from_u128(99));
+        for (user_id, role, expected) in [
+            (owner, Role::Organizer, true),
+            (other, Role::Organizer, false),
+            (other, Role::Admin, true),
+            // Who is no organizer any more has no say any more.
+            (owner, Role::Customer, false),
+            (other, Role::Support, false),
+            (other, Role::Service, false),
+        ] {
+            let caller = Caller {
+                user_id,
+                roles: [role].into(),
+                locale: "en".into(),
+                token_id: Uuid::nil(),
+            };
+            assert_eq!(owns(&caller, &event).is_ok(), expected, "{role}");
+        }
+    }
+}

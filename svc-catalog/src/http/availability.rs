@@ -1,0 +1,81 @@
+//! What is left of an event's tickets.
+
+use axum::extract::State;
+use platform::auth::OptionalCaller;
+use platform::http::problem::ProblemBody;
+use platform::http::{Json, Path, Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::access;
+use crate::app::App;
+use crate::domain::stock::{TypeStock, availability};
+
+/// What is left of an event's tickets.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Availability)]
+pub struct AvailabilityOut {
+    /// Every ticket type.
+    ticket_types: Vec<TypeAvailabilityOut>,
+    /// Grows with every change of the stock; 0 before the first order.
+    version: i64,
+}
+
+/// What is left of one ticket type.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TicketTypeAvailability)]
+pub struct TypeAvailabilityOut {
+    /// The ticket type.
+    id: Uuid,
+    /// Tickets for sale.
+    quantity: i64,
+    /// Held for orders that are not paid yet.
+    held: i64,
+    /// Paid.
+    sold: i64,
+    /// Can be bought now.
+    available: i64,
+}
+
+/// What is left
+///
+/// As the box office told it last, usually less than a second ago. An order can still find it sold out.
+#[utoipa::path(
+    get, path = "/v1/events/{id}/availability", tag = "availability", security((), ("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The event")),
+    responses(
+        (status = 200, description = "What is left", body = AvailabilityOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn find(
+    State(app): State<App>,
+    OptionalCaller(caller): OptionalCaller,
+    Path(event_id): Path<Uuid>,
+) -> Result<Json<AvailabilityOut>, Problem> {
+    let event = access::visible(&app, caller.as_ref(), event_id).await?;
+    // Before everything is read, sold tickets would look available.
+    app.stock.check().map_err(Problem::unavailable)?;
+    let stock = app.stock.get(event_id);
+    let ticket_types = availability(&event.ticket_types, stock.as_deref());
+    Ok(Json(AvailabilityOut {
+        ticket_types: ticket_types
+            .into_iter()
+            .map(TypeAvailabilityOut::from)
+            .collect(),
+        version: stock.map_or(0, |stock| stock.version),
+    }))
+}
+
+impl From<TypeStock> for TypeAvailabilityOut {
+    fn from(stock: TypeStock) -> Self {
+        Self {
+            id: stock.ticket_type_id,
+            quantity: stock.quantity,
+            held: stock.held,
+            sold: stock.sold,
+            available: stock.available(),
+        }
+    }
+}

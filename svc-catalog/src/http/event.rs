@@ -1,0 +1,264 @@
+//! Events.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use platform::auth::{Caller, OptionalCaller};
+use platform::clock::Timestamp;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, ETag, IfMatch, Json, Path, Problem};
+use platform::ids::new_id;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::ticket_type::TicketTypeOut;
+use super::{access, invalid};
+use crate::app::App;
+use crate::domain::event::{Details, Event, Status, Venue};
+
+/// What an organizer says about an event.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EventIn)]
+pub struct EventIn {
+    /// Title, 1 to 200 characters.
+    #[schema(example = "Spring concert", min_length = 1, max_length = 200)]
+    name: String,
+    /// `concert`, `theatre`, …; 1 to 40 characters.
+    #[schema(example = "concert", min_length = 1, max_length = 40)]
+    r#type: String,
+    /// Plain text, at most 5,000 characters.
+    #[schema(max_length = 5000)]
+    description: String,
+    /// Place.
+    venue: VenueIo,
+    /// Start, within ten years from now. Kept to the millisecond.
+    starts_at: Timestamp,
+    /// End, after the start and at most 366 days later.
+    ends_at: Timestamp,
+    /// IANA zone of the place.
+    #[schema(example = "Europe/Paris")]
+    time_zone: String,
+    /// People that the place has room for, 1 to 1,000,000; all ticket types together sell no more.
+    #[schema(minimum = 1, maximum = 1000000)]
+    capacity: Option<i64>,
+    /// A picture: an https:// address.
+    #[schema(max_length = 2048)]
+    image_url: Option<String>,
+}
+
+/// Where an event takes place.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Venue)]
+pub struct VenueIo {
+    /// Name of the house, 1 to 200 characters.
+    #[schema(example = "Old Mill", min_length = 1, max_length = 200)]
+    name: String,
+    /// City, 1 to 200 characters.
+    #[schema(example = "Lyon", min_length = 1, max_length = 200)]
+    city: String,
+    /// Street address, 1 to 200 characters.
+    #[schema(example = "1 rue du Moulin", min_length = 1, max_length = 200)]
+    address: String,
+}
+
+/// An event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventOut {
+    /// Id.
+    id: Uuid,
+    /// Title.
+    name: String,
+    /// `concert`, `theatre`, …
+    r#type: String,
+    /// Plain text.
+    description: String,
+    /// Place.
+    venue: VenueIo,
+    /// Start.
+    starts_at: Timestamp,
+    /// End.
+    ends_at: Timestamp,
+    /// IANA zone of the place.
+    time_zone: String,
+    /// People that the place has room for.
+    #[schema(required = true)]
+    capacity: Option<i64>,
+    /// A picture.
+    #[schema(required = true)]
+    image_url: Option<String>,
+    /// Where it is in its life.
+    status: StatusOut,
+    /// Owner.
+    organizer_id: Uuid,
+    /// What it sells, in the order in which it was made.
+    ticket_types: Vec<TicketTypeOut>,
+    /// Grows by one with every change of the event or its ticket types; the `ETag`.
+    version: i64,
+}
+
+/// Where an event is in its life.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EventStatus)]
+pub enum StatusOut {
+    /// Seen by its owner alone.
+    Draft,
+    /// Seen by everyone, and on sale.
+    Published,
+    /// Will not take place.
+    Cancelled,
+    /// Over and put away.
+    Archived,
+}
+
+/// Make an event
+///
+/// It is a draft: nobody else sees it before it is published.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "events", security(("bearer" = [])),
+    request_body = EventIn,
+    responses(
+        (status = 201, description = "The draft", body = EventOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(input): Json<EventIn>,
+) -> Result<impl IntoResponse, Problem> {
+    access::makes_events(&caller)?;
+    let event = Event::draft(new_id(), caller.user_id, input.into(), Timestamp::now())
+        .map_err(|violations| invalid(&violations))?;
+    app.create(&event).await?;
+    let location = [(header::LOCATION, format!("/v1/events/{}", event.id))];
+    Ok((
+        StatusCode::CREATED,
+        ETag(event.version),
+        location,
+        Json(EventOut::from(event)),
+    ))
+}
+
+/// Get an event
+///
+/// A draft is there for its owner alone.
+#[utoipa::path(
+    get, path = "/v1/events/{id}", tag = "events", security((), ("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The event")),
+    responses(
+        (status = 200, description = "The event", body = EventOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn find(
+    State(app): State<App>,
+    OptionalCaller(caller): OptionalCaller,
+    Path(id): Path<Uuid>,
+) -> Result<impl IntoResponse, Problem> {
+    let event = access::visible(&app, caller.as_ref(), id).await?;
+    Ok((ETag(event.version), Json(EventOut::from(event))))
+}
+
+/// Publish an event
+///
+/// From now on everyone sees it and it is on sale. It needs a ticket type and an end in the future. Publishing it again
+/// changes nothing.
+#[utoipa::path(
+    post, path = "/v1/events/{id}/publish", tag = "events", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("If-Match" = Option<String>, Header, description = "Publish this version and no other"),
+    ),
+    responses(
+        (status = 200, description = "The published event", body = EventOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn publish(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    if_match: Option<IfMatch>,
+) -> Result<impl IntoResponse, Problem> {
+    access::makes_events(&caller)?;
+    let now = Timestamp::now();
+    let event = app
+        .change(id, |event| {
+            access::owns(&caller, event)?;
+            let published = event
+                .publish(now)
+                .map_err(|reason| Problem::new(Code::NotPublishable).detail(reason.to_string()))?;
+            if let (Some(_), Some(if_match)) = (&published, &if_match) {
+                if_match.check(event.version)?;
+            }
+            Ok(published)
+        })
+        .await?;
+    Ok((ETag(event.version), Json(EventOut::from(event))))
+}
+
+impl From<EventIn> for Details {
+    fn from(input: EventIn) -> Self {
+        Self {
+            name: input.name,
+            kind: input.r#type,
+            description: input.description,
+            venue: Venue {
+                name: input.venue.name,
+                city: input.venue.city,
+                address: input.venue.address,
+            },
+            starts_at: input.starts_at,
+            ends_at: input.ends_at,
+            time_zone: input.time_zone,
+            capacity: input.capacity,
+            image_url: input.image_url,
+        }
+    }
+}
+
+impl From<Event> for EventOut {
+    fn from(event: Event) -> Self {
+        let details = event.details;
+        Self {
+            id: event.id,
+            name: details.name,
+            r#type: details.kind,
+            description: details.description,
+            venue: VenueIo {
+                name: details.venue.name,
+                city: details.venue.city,
+                address: details.venue.address,
+            },
+            starts_at: details.starts_at,
+            ends_at: details.ends_at,
+            time_zone: details.time_zone,
+            capacity: details.capacity,
+            image_url: details.image_url,
+            status: event.status.into(),
+            organizer_id: event.organizer_id,
+            ticket_types: event
+                .ticket_types
+                .into_iter()
+                .map(TicketTypeOut::from)
+                .collect(),
+            version: event.version,
+        }
+    }
+}
+
+impl From<Status> for StatusOut {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Draft => Self::Draft,
+            Status::Published => Self::Published,
+            Status::Cancelled => Self::Cancelled,
+            Status::Archived => Self::Archived,
+        }
+    }
+}

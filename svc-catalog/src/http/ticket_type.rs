@@ -1,0 +1,167 @@
+//! Ticket types of an event.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use platform::auth::{Caller, OptionalCaller};
+use platform::clock::Timestamp;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, ETag, Json, Page, Path, Problem};
+use platform::ids::new_id;
+use platform::money::Money;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{access, invalid};
+use crate::app::App;
+use crate::domain::event::NotAdded;
+use crate::domain::ticket_type::{Terms, TicketType};
+
+/// What an organizer says about a ticket type.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TicketTypeIn)]
+pub struct TicketTypeIn {
+    /// Name on the ticket, 1 to 80 characters.
+    #[schema(example = "Stalls", min_length = 1, max_length = 80)]
+    name: String,
+    /// `general`, `vip`, …; 1 to 40 characters.
+    #[schema(example = "general", min_length = 1, max_length = 40)]
+    kind: String,
+    /// Price of one ticket, from 0 to 100,000,000 minor units. All ticket types of an event have one currency.
+    price: Money,
+    /// Tickets for sale, 1 to 1,000,000, within the capacity of the event.
+    #[schema(minimum = 1, maximum = 1000000)]
+    quantity: i64,
+    /// Most that one buyer may have, 1 to 10,000.
+    #[schema(minimum = 1, maximum = 10000)]
+    max_per_buyer: Option<i64>,
+    /// Start of the sale; without it from the publication on.
+    sale_starts_at: Option<Timestamp>,
+    /// End of the sale, not after the end of the event.
+    sale_ends_at: Option<Timestamp>,
+}
+
+/// What an event sells.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TicketType)]
+pub struct TicketTypeOut {
+    /// Id.
+    id: Uuid,
+    /// Name on the ticket.
+    name: String,
+    /// `general`, `vip`, …
+    kind: String,
+    /// Price of one ticket.
+    price: Money,
+    /// Tickets for sale.
+    quantity: i64,
+    /// Most that one buyer may have.
+    #[schema(required = true)]
+    max_per_buyer: Option<i64>,
+    /// Start of the sale.
+    #[schema(required = true)]
+    sale_starts_at: Option<Timestamp>,
+    /// End of the sale.
+    #[schema(required = true)]
+    sale_ends_at: Option<Timestamp>,
+    /// The version of the event at the last change of this ticket type; the `ETag`.
+    version: i64,
+}
+
+/// Add a ticket type
+#[utoipa::path(
+    post, path = "/v1/events/{id}/ticket-types", tag = "ticket types", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The event")),
+    request_body = TicketTypeIn,
+    responses(
+        (status = 201, description = "The ticket type", body = TicketTypeOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Path(event_id): Path<Uuid>,
+    Json(input): Json<TicketTypeIn>,
+) -> Result<impl IntoResponse, Problem> {
+    access::makes_events(&caller)?;
+    let id = new_id();
+    let terms = Terms::from(input);
+    let event = app
+        .change(event_id, |event| {
+            access::owns(&caller, event)?;
+            event
+                .add_ticket_type(id, terms.clone())
+                .map_err(|refusal| match refusal {
+                    NotAdded::Invalid(violations) => invalid(&violations),
+                    NotAdded::Closed => Problem::new(Code::SaleClosed)
+                        .detail("a cancelled or archived event sells nothing any more"),
+                })
+        })
+        .await?;
+    let added = event
+        .ticket_type(id)
+        .cloned()
+        .ok_or_else(|| Problem::internal(anyhow::anyhow!("the added ticket type is not there")))?;
+    let location = format!("/v1/events/{event_id}/ticket-types/{id}");
+    Ok((
+        StatusCode::CREATED,
+        ETag(added.version),
+        [(header::LOCATION, location)],
+        Json(TicketTypeOut::from(added)),
+    ))
+}
+
+/// List the ticket types of an event
+///
+/// All on one page, in the order in which they were made.
+#[utoipa::path(
+    get, path = "/v1/events/{id}/ticket-types", tag = "ticket types", security((), ("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The event")),
+    responses(
+        (status = 200, description = "The ticket types", body = Page<TicketTypeOut>),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    OptionalCaller(caller): OptionalCaller,
+    Path(event_id): Path<Uuid>,
+) -> Result<Json<Page<TicketTypeOut>>, Problem> {
+    let event = access::visible(&app, caller.as_ref(), event_id).await?;
+    let ticket_types = event.ticket_types.into_iter().map(TicketTypeOut::from);
+    Ok(Json(Page::all(ticket_types.collect())))
+}
+
+impl From<TicketTypeIn> for Terms {
+    fn from(input: TicketTypeIn) -> Self {
+        Self {
+            name: input.name,
+            kind: input.kind,
+            price: input.price,
+            quantity: input.quantity,
+            max_per_buyer: input.max_per_buyer,
+            sale_starts_at: input.sale_starts_at,
+            sale_ends_at: input.sale_ends_at,
+        }
+    }
+}
+
+impl From<TicketType> for TicketTypeOut {
+    fn from(ticket_type: TicketType) -> Self {
+        let TicketType { id, terms, version } = ticket_type;
+        Self {
+            id,
+            name: terms.name,
+            kind: terms.kind,
+            price: terms.price,
+            quantity: terms.quantity,
+            max_per_buyer: terms.max_per_buyer,
+            sale_starts_at: terms.sale_starts_at,
+            sale_ends_at: terms.sale_ends_at,
+            version,
+        }
+    }
+}

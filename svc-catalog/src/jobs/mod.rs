@@ -1,0 +1,3 @@
+//! What the catalog does by the clock.
+
+pub mod publish_owed;

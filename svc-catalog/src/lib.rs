@@ -1,0 +1,167 @@
+//! Events and what they sell: the catalog.
+
+pub mod app;
+pub mod change;
+pub mod config;
+pub mod consume;
+pub mod domain;
+pub mod http;
+pub mod jobs;
+pub mod live_stock;
+pub mod publish;
+pub mod routes;
+pub mod store;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use platform::auth::Verifier;
+use platform::avro::Registry;
+use platform::config::{Env, KafkaConfig};
+use platform::cql::{self, Migration};
+use platform::http::admin::{self, Checks};
+use platform::http::server::{self, Limits};
+use platform::intent::{self, Intents};
+use platform::kafka::producer::Producer;
+use platform::kafka::topics;
+use platform::shutdown::Shutdown;
+use platform::telemetry::Metrics;
+use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, Topic};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::config::{Config, Stores};
+use crate::live_stock::LiveStock;
+use crate::publish::{Encoders, EventPublication};
+use crate::store::event::Events;
+use crate::store::published_event::PublishedEvents;
+
+/// The topics that this service writes.
+const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        name: "0000_intents",
+        text: intent::TABLE,
+    },
+    Migration {
+        name: "0001_events",
+        text: include_str!("../migrations/0001_events.cql"),
+    },
+];
+
+/// Brings the keyspace, the schemas and the topics to what this version needs.
+pub async fn migrate(env: Env) -> anyhow::Result<()> {
+    let Stores { kafka, cql } = env.read(Stores::from_env)?;
+    cql::migrate(&cql, &MIGRATIONS).await?;
+    let registry = registry(&kafka)?;
+    registry.require_compatibility().await?;
+    Encoders::register(&registry).await?;
+    topics::create(&kafka, &TOPICS).await?;
+    Ok(())
+}
+
+/// Serves on `listener` until the stop is asked for, then ends in this order: not ready, no new requests, no jobs,
+/// nothing left in the producer.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    topics::verify(
+        &config.kafka,
+        &[CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK],
+    )?;
+    let registry = registry(&config.kafka)?;
+    let producer = Producer::new(&config.kafka.brokers, &config.instance_name)?;
+    let app = app(&config, &registry, producer.clone()).await?;
+
+    let admin_addr = config.http.admin_addr;
+    let admin_listener = TcpListener::bind(admin_addr)
+        .await
+        .with_context(|| format!("listen on {admin_addr}"))?;
+    tokio::spawn(admin::serve(
+        admin_listener,
+        checks(&app),
+        metrics,
+        shutdown.clone(),
+    ));
+
+    let stop = CancellationToken::new();
+    let background = background(&app, config.kafka.clone(), registry, &stop, &shutdown);
+
+    server::serve(listener, routes::router(app), Limits::default(), shutdown).await?;
+    stop.cancel();
+    background.join_all().await;
+    tokio::task::spawn_blocking(move || producer.flush()).await??;
+    Ok(())
+}
+
+fn registry(kafka: &KafkaConfig) -> anyhow::Result<Registry> {
+    Ok(Registry::new(kafka.schema_registry_url.as_str())?)
+}
+
+async fn app(config: &Config, registry: &Registry, producer: Producer) -> anyhow::Result<App> {
+    let session = cql::connect(&config.cql).await?;
+    let events = Arc::new(Events::new(Arc::clone(&session)).await?);
+    let published = Arc::new(PublishedEvents::new(Arc::clone(&session)).await?);
+    let publication = EventPublication {
+        events: Arc::clone(&events),
+        published: Arc::clone(&published),
+        encoders: Encoders::register(registry).await?,
+        producer,
+        event_partitions: config.kafka.event_partitions,
+    };
+    Ok(App {
+        verifier: Verifier::new(&config.auth)?,
+        events,
+        published,
+        intents: Arc::new(Intents::new(session).await?),
+        publication: Arc::new(publication),
+        stock: Arc::default(),
+    })
+}
+
+/// The database, and the stock: without it sold tickets would look available. Not Kafka: while it is away, what is
+/// there can still be read.
+fn checks(app: &App) -> Checks {
+    let (events, stock) = (Arc::clone(&app.events), Arc::clone(&app.stock));
+    Checks::new()
+        .with("cql", move || {
+            let events = Arc::clone(&events);
+            async move { events.find(Uuid::nil()).await.map(drop) }
+        })
+        .with("stock", move || {
+            let caught_up = stock.check();
+            async move { caught_up }
+        })
+}
+
+fn background(
+    app: &App,
+    kafka: KafkaConfig,
+    registry: Registry,
+    stop: &CancellationToken,
+    shutdown: &Shutdown,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (intents, publication) = (Arc::clone(&app.intents), Arc::clone(&app.publication));
+    let stop_jobs = stop.clone();
+    tasks.spawn(async move { jobs::publish_owed::run(&intents, &publication, stop_jobs).await });
+
+    let stock: Arc<LiveStock> = Arc::clone(&app.stock);
+    let (stop_reading, shutdown) = (stop.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        let read = consume::checkout_stock::run(&kafka, &registry, &stock, stop_reading).await;
+        if let Err(error) = read {
+            // Only at the start, when the client refuses its settings: what is sold would look available for ever.
+            tracing::error!(error = &error as &dyn std::error::Error, "stopping");
+            shutdown.trigger();
+        }
+    });
+    tasks
+}

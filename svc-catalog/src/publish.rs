@@ -1,0 +1,193 @@
+//! What the catalog tells the other services: `catalog.events` and `catalog.inventory`, and the list of published
+//! events, which follows the same row.
+
+use std::sync::Arc;
+
+use futures::future::try_join;
+use platform::avro::{Encoder, Registry, RegistryError};
+use platform::clock::Timestamp;
+use platform::context::RequestContext;
+use platform::cql::CqlError;
+use platform::ids::derived_id;
+use platform::intent::Published;
+use platform::kafka::headers::RecordHeaders;
+use platform::kafka::producer::{ProduceError, Producer};
+use schemas::catalog::{self, EventInventory, EventSnapshot, EventStatus, TicketTypeInventory};
+use schemas::topics::{CATALOG_EVENTS, Partitions};
+use schemas::{Money, Record};
+use uuid::Uuid;
+
+use crate::domain::event::{Event, Status};
+use crate::domain::ticket_type::TicketType;
+use crate::store::event::Events;
+use crate::store::published_event::PublishedEvents;
+
+const SOURCE: &str = "/svc-catalog";
+
+const EVENTS_PARTITIONS: i32 = match CATALOG_EVENTS.partitions {
+    Partitions::ByKey(count) => count,
+    Partitions::ByEvent => panic!("catalog.events is partitioned by key"),
+};
+
+/// The encoders of the records of this service.
+pub struct Encoders {
+    snapshot: Encoder<EventSnapshot>,
+    inventory: Encoder<EventInventory>,
+}
+
+impl Encoders {
+    /// Registers the records; doing it again changes nothing.
+    pub async fn register(registry: &Registry) -> Result<Self, RegistryError> {
+        Ok(Self {
+            snapshot: registry.register().await?,
+            inventory: registry.register().await?,
+        })
+    }
+}
+
+/// Publishes events: see [`platform::intent`] for when and why.
+pub struct EventPublication {
+    /// Where the truth is.
+    pub events: Arc<Events>,
+    /// The list of published events.
+    pub published: Arc<PublishedEvents>,
+    /// Writes the records.
+    pub encoders: Encoders,
+    /// Sends them.
+    pub producer: Producer,
+    /// Partitions of `catalog.inventory`.
+    pub event_partitions: i32,
+}
+
+impl Published for EventPublication {
+    type Row = Event;
+
+    /// Also brings the list to what the row says. It belongs to every publication and must come before the intent is
+    /// deleted, and this is the step of it that may fail with the database.
+    async fn read(&self, id: Uuid) -> Result<Option<Event>, CqlError> {
+        let Some(stored) = self.events.find_serial(id).await? else {
+            return Ok(None);
+        };
+        self.published.project(&stored.event).await?;
+        Ok(Some(stored.event))
+    }
+
+    fn version(event: &Event) -> i64 {
+        event.version
+    }
+
+    async fn produce(&self, id: Uuid, event: Option<&Event>) -> Result<(), ProduceError> {
+        let Some(event) = event else {
+            try_join(
+                self.send::<EventSnapshot>(EVENTS_PARTITIONS, id, 0, None),
+                self.send::<EventInventory>(self.event_partitions, id, 0, None),
+            )
+            .await?;
+            return Ok(());
+        };
+        let snapshot = self.encoders.snapshot.encode(&snapshot(event));
+        let inventory = inventory(event).map(|record| self.encoders.inventory.encode(&record));
+        let inventory_sent = async {
+            match &inventory {
+                Some(bytes) => {
+                    let partitions = self.event_partitions;
+                    self.send::<EventInventory>(partitions, id, event.version, Some(bytes))
+                        .await
+                }
+                None => Ok(()),
+            }
+        };
+        let snapshot_sent =
+            self.send::<EventSnapshot>(EVENTS_PARTITIONS, id, event.version, Some(&snapshot));
+        try_join(snapshot_sent, inventory_sent).await?;
+        Ok(())
+    }
+}
+
+impl EventPublication {
+    async fn send<R: Record>(
+        &self,
+        partitions: i32,
+        event_id: Uuid,
+        version: i64,
+        payload: Option<&[u8]>,
+    ) -> Result<(), ProduceError> {
+        let context = RequestContext::current();
+        let headers = RecordHeaders {
+            id: derived_id(event_id, &[R::NAME, &version.to_string()]),
+            record_name: R::NAME,
+            source: SOURCE,
+            subject: &event_id.to_string(),
+            time: Timestamp::now(),
+            traceparent: context.as_ref().map(RequestContext::traceparent),
+        };
+        self.producer
+            .send(
+                R::TOPIC,
+                partitions,
+                event_id,
+                headers.to_owned_headers(),
+                payload,
+            )
+            .await
+    }
+}
+
+fn snapshot(event: &Event) -> EventSnapshot {
+    let details = &event.details;
+    EventSnapshot {
+        event_id: event.id,
+        version: event.version,
+        name: details.name.clone(),
+        kind: details.kind.clone(),
+        description: details.description.clone(),
+        venue: catalog::Venue {
+            name: details.venue.name.clone(),
+            city: details.venue.city.clone(),
+            address: details.venue.address.clone(),
+        },
+        starts_at: details.starts_at.as_micros(),
+        ends_at: details.ends_at.as_micros(),
+        time_zone: details.time_zone.clone(),
+        status: status(event.status),
+        organizer_id: event.organizer_id,
+    }
+}
+
+/// What the box office may sell. `None` without a ticket type: there is nothing to sell and no currency yet.
+fn inventory(event: &Event) -> Option<EventInventory> {
+    Some(EventInventory {
+        event_id: event.id,
+        version: event.version,
+        status: status(event.status),
+        organizer_id: event.organizer_id,
+        currency: event.currency()?.to_string(),
+        ticket_types: event.ticket_types.iter().map(ticket_type).collect(),
+    })
+}
+
+fn ticket_type(ticket_type: &TicketType) -> TicketTypeInventory {
+    let terms = &ticket_type.terms;
+    TicketTypeInventory {
+        ticket_type_id: ticket_type.id,
+        name: terms.name.clone(),
+        kind: terms.kind.clone(),
+        price: Money {
+            amount: terms.price.amount,
+            currency: terms.price.currency.to_string(),
+        },
+        quantity: terms.quantity,
+        max_per_buyer: terms.max_per_buyer,
+        sale_starts_at: terms.sale_starts_at.map(Timestamp::as_micros),
+        sale_ends_at: terms.sale_ends_at.map(Timestamp::as_micros),
+    }
+}
+
+fn status(status: Status) -> EventStatus {
+    match status {
+        Status::Draft => EventStatus::Draft,
+        Status::Published => EventStatus::Published,
+        Status::Cancelled => EventStatus::Cancelled,
+        Status::Archived => EventStatus::Archived,
+    }
+}

@@ -1,0 +1,78 @@
+//! Every URL and its handler.
+
+use axum::Router;
+use axum::routing::{get, post};
+use platform::http::docs;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::app::App;
+use crate::http::{availability, event, published_event, ticket_type};
+
+/// The public port.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/events", get(published_event::list).post(event::create))
+        .route("/v1/events/{id}", get(event::find))
+        .route("/v1/events/{id}/publish", post(event::publish))
+        .route(
+            "/v1/events/{id}/ticket-types",
+            get(ticket_type::list).post(ticket_type::create),
+        )
+        .route("/v1/events/{id}/availability", get(availability::find))
+        .merge(docs::router(&openapi()))
+        .with_state(app)
+}
+
+/// The OpenAPI document of these URLs.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Catalog", description = "Events, ticket types and what is left of them."),
+    paths(
+        published_event::list,
+        event::create,
+        event::find,
+        event::publish,
+        ticket_type::create,
+        ticket_type::list,
+        availability::find,
+    ),
+    modifiers(&Bearer)
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("An access token of the identity service"))
+            .build();
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_checked_in() {
+        let current = serde_json::to_value(openapi()).unwrap();
+        let checked_in: serde_json::Value =
+            serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        assert_eq!(
+            current, checked_in,
+            "run `cargo run -p svc-catalog -- openapi > svc-catalog/openapi.json`"
+        );
+    }
+}

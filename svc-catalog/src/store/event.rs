@@ -1,0 +1,162 @@
+//! The table `events`: owned rows, written by lightweight transactions only.
+
+use std::sync::Arc;
+
+use platform::cql::{self, CqlError};
+use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::{Batch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
+
+use super::event_row::{EventRow, status_text};
+use super::to_cql;
+use crate::domain::event::Event;
+use crate::domain::ticket_type::TicketType;
+
+const COLUMNS: &str = "event_id, version, operation_id, status, organizer_id, name, type, description, \
+     venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url, \
+     ticket_type_id, ticket_name, ticket_kind, price_amount, price_currency, quantity, \
+     max_per_buyer, sale_starts_at, sale_ends_at, ticket_version";
+
+const INSERT: &str = "INSERT INTO events (event_id, version, operation_id, status, organizer_id, name, type, \
+     description, venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+
+const UPDATE: &str =
+    "UPDATE events SET version = ?, operation_id = ?, status = ? WHERE event_id = ? IF version = ?";
+
+const PUT_TICKET_TYPE: &str = "INSERT INTO events (event_id, ticket_type_id, ticket_name, ticket_kind, price_amount, \
+     price_currency, quantity, max_per_buyer, sale_starts_at, sale_ends_at, ticket_version) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// An event as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Event,
+    /// The change that made this version.
+    pub operation_id: Uuid,
+}
+
+/// Reads and changes events.
+pub struct Events {
+    session: Arc<Session>,
+    find: PreparedStatement,
+    find_serial: PreparedStatement,
+    insert: PreparedStatement,
+    update: PreparedStatement,
+    put_ticket_type: PreparedStatement,
+}
+
+impl Events {
+    /// Prepares the statements.
+    pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
+        let find = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?");
+        Ok(Self {
+            find: cql::prepare(&session, &find).await?,
+            find_serial: cql::prepare_serial_read(&session, &find).await?,
+            insert: cql::prepare_lwt(&session, INSERT).await?,
+            update: cql::prepare_lwt(&session, UPDATE).await?,
+            put_ticket_type: cql::prepare_lwt(&session, PUT_TICKET_TYPE).await?,
+            session,
+        })
+    }
+
+    /// The event, with every change that was answered.
+    pub async fn find(&self, id: Uuid) -> Result<Option<Event>, CqlError> {
+        Ok(self.read(&self.find, id).await?.map(|stored| stored.event))
+    }
+
+    /// The event, with every change that will ever have happened before this read: one that timed out is in it or
+    /// never will be.
+    pub async fn find_serial(&self, id: Uuid) -> Result<Option<StoredEvent>, CqlError> {
+        self.read(&self.find_serial, id).await
+    }
+
+    async fn read(
+        &self,
+        statement: &PreparedStatement,
+        id: Uuid,
+    ) -> Result<Option<StoredEvent>, CqlError> {
+        let answer = self.session.execute_unpaged(statement, (id,)).await?;
+        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
+        let rows: Vec<EventRow> = rows
+            .rows()
+            .map_err(CqlError::answer)?
+            .collect::<Result<_, _>>()
+            .map_err(CqlError::answer)?;
+        EventRow::into_stored(rows)
+    }
+
+    /// Writes a new event. False: there is one with its id.
+    pub async fn insert(&self, event: &Event, operation_id: Uuid) -> Result<bool, CqlError> {
+        let details = &event.details;
+        let values = (
+            event.id,
+            event.version,
+            operation_id,
+            status_text(event.status),
+            event.organizer_id,
+            &details.name,
+            &details.kind,
+            &details.description,
+            &details.venue.name,
+            &details.venue.city,
+            &details.venue.address,
+            to_cql(details.starts_at),
+            to_cql(details.ends_at),
+            &details.time_zone,
+            details.capacity,
+            &details.image_url,
+        );
+        cql::applied(self.session.execute_unpaged(&self.insert, values).await?)
+    }
+
+    /// Replaces `before` by `after`, a later version of it. False: the row is at another version by now.
+    ///
+    /// One batch in one partition under one condition: the version, the status and the ticket types move together.
+    pub async fn replace(
+        &self,
+        before: &Event,
+        after: &Event,
+        operation_id: Uuid,
+    ) -> Result<bool, CqlError> {
+        let mut batch = Batch::new(BatchType::Logged);
+        let mut values: Vec<Box<dyn SerializeRow + Send + Sync + '_>> = Vec::new();
+        batch.append_statement(BatchStatement::from(self.update.clone()));
+        values.push(Box::new((
+            after.version,
+            operation_id,
+            status_text(after.status),
+            after.id,
+            before.version,
+        )));
+        for changed in after
+            .ticket_types
+            .iter()
+            .filter(|known| known.version > before.version)
+        {
+            batch.append_statement(BatchStatement::from(self.put_ticket_type.clone()));
+            values.push(Box::new(ticket_type_values(after.id, changed)));
+        }
+        cql::applied(self.session.batch(&batch, values).await?)
+    }
+}
+
+fn ticket_type_values(event_id: Uuid, ticket_type: &TicketType) -> impl SerializeRow + Send + Sync {
+    let terms = &ticket_type.terms;
+    (
+        event_id,
+        ticket_type.id,
+        &terms.name,
+        &terms.kind,
+        terms.price.amount,
+        terms.price.currency.to_string(),
+        terms.quantity,
+        terms.max_per_buyer,
+        terms.sale_starts_at.map(to_cql),
+        terms.sale_ends_at.map(to_cql),
+        ticket_type.version,
+    )
+}

@@ -1,0 +1,35 @@
+//! What handlers, consumers and jobs share.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use platform::auth::Verifier;
+
+use crate::box_office::client::BoxOffice;
+use crate::box_office::inventory::InventoryTable;
+use crate::payment::Cashier;
+use crate::store::events::EventStore;
+use crate::store::orders::OrderStore;
+
+/// The service, as a handler sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Access tokens.
+    pub verifier: Arc<Verifier>,
+    /// The way into the box office.
+    pub box_office: Arc<BoxOffice>,
+    /// What may be sold.
+    pub inventory: Arc<InventoryTable>,
+    /// Orders and tickets.
+    pub orders: Arc<OrderStore>,
+    /// What tickets say of their events.
+    pub events: Arc<EventStore>,
+    /// Payments.
+    pub cashier: Arc<Cashier>,
+}
+
+impl FromRef<App> for Arc<Verifier> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.verifier)
+    }
+}

@@ -1,0 +1,74 @@
+//! Commands on checkout.commands: bytes to command and back.
+
+use platform::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
+use schemas::Record as _;
+use schemas::checkout as record;
+
+use super::records::{CommandRecord, RecordError, command_in, command_out};
+use crate::domain::command::Command;
+
+/// Writes commands.
+#[derive(Clone)]
+pub struct CommandEncoders {
+    place_order: Encoder<record::PlaceOrder>,
+    start_payment: Encoder<record::StartPayment>,
+    settle_payment: Encoder<record::SettlePayment>,
+    settle_refund: Encoder<record::SettleRefund>,
+}
+
+impl CommandEncoders {
+    /// Registers the four records.
+    pub async fn register(registry: &Registry) -> Result<Self, RegistryError> {
+        Ok(Self {
+            place_order: registry.register().await?,
+            start_payment: registry.register().await?,
+            settle_payment: registry.register().await?,
+            settle_refund: registry.register().await?,
+        })
+    }
+
+    /// Bytes and record name of a command.
+    pub fn encode(&self, command: &Command) -> (Vec<u8>, &'static str) {
+        match command_out(command) {
+            CommandRecord::PlaceOrder(r) => (self.place_order.encode(&r), record::PlaceOrder::NAME),
+            CommandRecord::StartPayment(r) => {
+                (self.start_payment.encode(&r), record::StartPayment::NAME)
+            }
+            CommandRecord::SettlePayment(r) => {
+                (self.settle_payment.encode(&r), record::SettlePayment::NAME)
+            }
+            CommandRecord::SettleRefund(r) => {
+                (self.settle_refund.encode(&r), record::SettleRefund::NAME)
+            }
+        }
+    }
+}
+
+/// Why bytes on checkout.commands are no command. They go to the dead letter topic.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Not our Avro.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Impossible content.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Another record.
+    #[error("{0} is no command")]
+    Unknown(&'static str),
+    /// A record without a payload.
+    #[error("a tombstone is no command")]
+    Tombstone,
+}
+
+/// Reads a command.
+pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
+    let record = match datum.name() {
+        record::PlaceOrder::NAME => CommandRecord::PlaceOrder(datum.read()?),
+        record::StartPayment::NAME => CommandRecord::StartPayment(datum.read()?),
+        record::SettlePayment::NAME => CommandRecord::SettlePayment(datum.read()?),
+        record::SettleRefund::NAME => CommandRecord::SettleRefund(datum.read()?),
+        other => return Err(CommandError::Unknown(other)),
+    };
+    Ok(command_in(record)?)
+}

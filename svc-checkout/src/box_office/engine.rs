@@ -1,0 +1,91 @@
+//! The engine: drain commands, decide them on a desk, commit decision, state and position in one
+//! transaction, take the batch over, hand it to the projector.
+//!
+//! One thread and one transactional producer for all partitions that the process owns.
+
+mod batch;
+mod incarnation;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::changelog::Changelog;
+use super::projector::{Committed, Projection};
+use super::{EngineConfig, Shared};
+use crate::domain::event_book::Inventory;
+use incarnation::{Exit, Incarnation};
+
+/// A broken incarnation is followed by the next one after this time.
+const REBUILD_AFTER: Duration = Duration::from_millis(500);
+
+/// Everything that outlives an incarnation.
+pub struct Engine {
+    /// Settings.
+    pub config: EngineConfig,
+    /// Encoders.
+    pub changelog: Changelog,
+    /// What the rest of the process shares.
+    pub shared: Shared,
+    /// For takeovers.
+    pub projection: Arc<Projection>,
+    /// Where committed batches go.
+    pub committed: mpsc::Sender<Committed>,
+    /// Newer inventory.
+    pub inventory: Receiver<Arc<Inventory>>,
+    /// Set once the group has given this member its share.
+    pub joined: Arc<AtomicBool>,
+    /// Asks the engine to hand over and end.
+    pub stop: CancellationToken,
+    /// For the few calls that are async.
+    pub runtime: Handle,
+}
+
+impl Engine {
+    /// Starts the engine's thread. It ends after `stop`, or when another process has taken its
+    /// instance name: `fenced` is cancelled then, and the process should end.
+    pub fn spawn(self, fenced: CancellationToken) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new()
+            .name("box-office".into())
+            .spawn(move || self.run(&fenced))
+    }
+
+    fn run(self, fenced: &CancellationToken) {
+        while !self.stop.is_cancelled() {
+            let exit = match Incarnation::new(&self) {
+                Ok(incarnation) => incarnation.run(),
+                Err(exit) => exit,
+            };
+            self.joined.store(false, Ordering::SeqCst);
+            match exit {
+                Exit::Stopped => return,
+                Exit::Fenced => {
+                    // Rejoining would fight the replacement for ever.
+                    tracing::error!(
+                        instance = self.config.instance_name,
+                        "another process has this instance name: ending"
+                    );
+                    fenced.cancel();
+                    return;
+                }
+                Exit::Rebuild(reason) => {
+                    metrics::counter!("checkout_engine_rebuilds_total").increment(1);
+                    tracing::warn!(reason, "engine starts again");
+                    self.runtime.block_on(async {
+                        tokio::select! {
+                            () = self.stop.cancelled() => {}
+                            () = tokio::time::sleep(REBUILD_AFTER) => {}
+                        }
+                    });
+                }
+            }
+        }
+    }
+}

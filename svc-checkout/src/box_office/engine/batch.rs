@@ -1,0 +1,157 @@
+//! Deciding a batch: no Kafka here, so that a batch can be decided again after an abort.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+
+use crate::box_office::partition::Partition;
+use crate::box_office::projector::Settled;
+use crate::domain::books::{Changes, Desk};
+use crate::domain::command::Command;
+use crate::domain::decide::{apply_inventory, decide, expire_hold};
+use crate::domain::event_book::Inventory;
+
+/// Holds that one batch ends, at most.
+const MAX_EXPIRIES: usize = 2000;
+
+/// One record of checkout.commands.
+pub(super) struct Incoming {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// The command, or why the bytes are none.
+    pub command: Result<Command, String>,
+    /// The bytes, for a dead letter; left out where they decoded.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// A record that could not be decided.
+pub(super) struct Dead {
+    /// Offset.
+    pub offset: i64,
+    /// Why.
+    pub reason: String,
+    /// Its bytes, when it had some that did not decode.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// What a batch leads to in one partition.
+pub(super) struct Decided {
+    /// Changes of the books.
+    pub changes: Changes,
+    /// Facts and answers.
+    pub settled: Vec<Settled>,
+    /// Dead letters.
+    pub dead: Vec<Dead>,
+    /// Keys of remembered commands to forget.
+    pub forgotten: Vec<String>,
+    /// Next offset to decide.
+    pub position: i64,
+    /// Time of the batch.
+    pub now: Timestamp,
+}
+
+impl Decided {
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self, partition: &Partition) -> bool {
+        self.position == partition.position
+            && self.changes.is_empty()
+            && self.settled.is_empty()
+            && self.forgotten.is_empty()
+    }
+}
+
+/// Settings of a decision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// How long a hold lasts.
+    pub hold_for: Duration,
+    /// How long commands are remembered.
+    pub remember_for: Duration,
+}
+
+/// Decides everything that waits in one partition: inventory, time, commands, in this order.
+pub(super) fn decide_partition(
+    partition: &Partition,
+    commands: &[&Incoming],
+    inventory: &[Arc<Inventory>],
+    rules: Rules,
+    clock: Timestamp,
+) -> Decided {
+    let mut poison = HashSet::new();
+    loop {
+        match attempt(partition, commands, inventory, rules, clock, &poison) {
+            Ok(decided) => return decided,
+            // A rule broke on this command. Its half-made changes go with the whole attempt; it
+            // becomes a dead letter and the partition goes on.
+            Err(offset) => {
+                poison.insert(offset);
+            }
+        }
+    }
+}
+
+fn attempt(
+    partition: &Partition,
+    commands: &[&Incoming],
+    inventory: &[Arc<Inventory>],
+    rules: Rules,
+    clock: Timestamp,
+    poison: &HashSet<i64>,
+) -> Result<Decided, i64> {
+    let now = partition.now(clock);
+    let mut desk = Desk::new(&partition.books, rules.hold_for);
+    let mut settled = Vec::with_capacity(commands.len());
+    let mut dead = Vec::new();
+    let mut position = partition.position;
+    for newer in inventory {
+        apply_inventory(&mut desk, newer);
+    }
+    for order_id in partition.books.due(now, MAX_EXPIRIES) {
+        let facts: Vec<_> = expire_hold(&mut desk, order_id, now).into_iter().collect();
+        settled.push(Settled { facts, reply: None });
+    }
+    for incoming in commands {
+        if incoming.offset < position {
+            continue; // decided before: the position is in the state, not in the group
+        }
+        position = incoming.offset + 1;
+        let command = match &incoming.command {
+            Ok(command) if !poison.contains(&incoming.offset) => command,
+            other => {
+                let reason = match other {
+                    Ok(_) => "deciding it panicked".to_owned(),
+                    Err(reason) => reason.clone(),
+                };
+                dead.push(Dead {
+                    offset: incoming.offset,
+                    reason,
+                    payload: incoming.payload.clone(),
+                });
+                continue;
+            }
+        };
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut desk, command, now)))
+            .map_err(|_| incoming.offset)?;
+        let (facts, reply) = match decided {
+            Ok(decision) => (decision.facts, Ok(decision.answer)),
+            Err(refusal) => (Vec::new(), Err(refusal)),
+        };
+        settled.push(Settled {
+            facts,
+            reply: Some((command.id(), reply)),
+        });
+    }
+    Ok(Decided {
+        changes: desk.changes,
+        settled,
+        dead,
+        forgotten: partition.forgettable(now, rules.remember_for),
+        position,
+        now,
+    })
+}

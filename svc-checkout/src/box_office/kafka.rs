@@ -1,0 +1,234 @@
+//! The engine's Kafka clients. Every setting here closes a hole or was measured.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use platform::kafka::client_config;
+use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseProducer, NoCustomPartitioner, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
+use schemas::topics;
+
+use super::{EngineConfig, GROUP, PROJECTION_GROUP};
+
+/// Every blocking call to Kafka is shorter than this: the consumer must be polled at least
+/// every [`MAX_POLL_INTERVAL`].
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The least that a broker allows by default: a dead owner is noticed after this time.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// A transaction that its owner left open holds readers back no longer than this.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the group has told this member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RebalanceEvent {
+    /// These partitions of checkout.commands are ours now. `drain`: so is checkout.drain.
+    Assigned {
+        /// Partitions of checkout.commands.
+        partitions: Vec<i32>,
+        /// checkout.drain came too.
+        drain: bool,
+    },
+    /// These are not any more. `lost`: another member may own them already.
+    Revoked {
+        /// Partitions of checkout.commands.
+        partitions: Vec<i32>,
+        /// Without a chance to commit.
+        lost: bool,
+    },
+}
+
+/// Records what the group says; the engine acts on it between two batches.
+#[derive(Default)]
+pub struct GroupContext {
+    events: Mutex<Vec<RebalanceEvent>>,
+    closing: AtomicBool,
+}
+
+impl ClientContext for GroupContext {}
+
+impl GroupContext {
+    /// What was said since the last call.
+    pub fn take_events(&self) -> Vec<RebalanceEvent> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether something was said.
+    pub fn has_events(&self) -> bool {
+        !self
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// From now on the context answers the group by itself: the engine polls no more.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        if self.closing.load(Ordering::SeqCst) {
+            // Nobody polls any more; without this the client's drop would wait for ever.
+            if let Err(error) = consumer.incremental_unassign(list) {
+                tracing::debug!(%error, "unassign while closing");
+            }
+            return;
+        }
+        let mut partitions = Vec::new();
+        let mut drain = false;
+        for element in list.elements() {
+            if element.topic() == topics::CHECKOUT_DRAIN.name {
+                drain = true;
+            } else {
+                partitions.push(element.partition());
+            }
+        }
+        let event = match RDKafkaErrorCode::from(code) {
+            RDKafkaErrorCode::AssignPartitions => RebalanceEvent::Assigned { partitions, drain },
+            // An error in a rebalance takes the assignment away like a loss.
+            code => RebalanceEvent::Revoked {
+                partitions,
+                lost: code != RDKafkaErrorCode::RevokePartitions || consumer.assignment_lost(),
+            },
+        };
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
+    }
+}
+
+/// The group member that reads commands. Polled on the engine's thread only.
+pub type GroupConsumer = BaseConsumer<GroupContext>;
+
+/// Joins the group of engines.
+pub fn group_consumer(config: &EngineConfig) -> Result<GroupConsumer, KafkaError> {
+    client_config(&config.brokers, &config.instance_name)
+        .set("group.id", GROUP)
+        // librdkafka's transactions need the generation check of the classic protocol.
+        .set("group.protocol", "classic")
+        // A static member: metadata of a dynamic one that never joined was seen to commit
+        // beside a live owner, and a process that restarts in place keeps its partitions.
+        .set("group.instance.id", &config.instance_name)
+        // Hand-over in half a second and no needless revoke.
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set(
+            "session.timeout.ms",
+            SESSION_TIMEOUT.as_millis().to_string(),
+        )
+        .set(
+            "heartbeat.interval.ms",
+            HEARTBEAT_INTERVAL.as_millis().to_string(),
+        )
+        .set(
+            "max.poll.interval.ms",
+            MAX_POLL_INTERVAL.as_millis().to_string(),
+        )
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // The position is in checkout.state; group offsets are only the generation check.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.error.backoff.ms", "50")
+        .create_with_context(GroupContext::default())
+}
+
+/// How far the ledger topics were written, and whether a record was not.
+#[derive(Default)]
+pub struct DeliveryContext {
+    failed: Mutex<Option<KafkaError>>,
+    ledger: Mutex<HashMap<(&'static str, i32), i64>>,
+}
+
+impl ClientContext for DeliveryContext {}
+
+impl ProducerContext<NoCustomPartitioner> for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                let ledger = [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name];
+                if let Some(topic) = ledger.into_iter().find(|name| *name == message.topic()) {
+                    let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+                    let last = ledger.entry((topic, message.partition())).or_default();
+                    *last = (*last).max(message.offset());
+                }
+            }
+            Err((error, _)) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+}
+
+impl DeliveryContext {
+    /// The last offset per ledger topic and partition since the last call, or the first failure.
+    pub fn take(&self) -> Result<HashMap<(&'static str, i32), i64>, KafkaError> {
+        let ledger =
+            std::mem::take(&mut *self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
+        match self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            Some(error) => Err(error),
+            None => Ok(ledger),
+        }
+    }
+}
+
+/// The engine's transactional producer.
+pub type TransactionalProducer = BaseProducer<DeliveryContext>;
+
+/// A producer under a transactional id; not initialized yet.
+pub fn transactional_producer(
+    config: &EngineConfig,
+    transactional_id: &str,
+) -> Result<TransactionalProducer, KafkaError> {
+    client_config(&config.brokers, &config.instance_name)
+        .set("transactional.id", transactional_id)
+        .set(
+            "transaction.timeout.ms",
+            TRANSACTION_TIMEOUT.as_millis().to_string(),
+        )
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        // Transactions back to back meet CONCURRENT_TRANSACTIONS and are tried again after this.
+        .set("retry.backoff.ms", "2")
+        .set("retry.backoff.max.ms", "100")
+        .set("queue.buffering.max.messages", "500000")
+        .create_with_context(DeliveryContext::default())
+}
+
+/// A reader without a group: of state, ledger tails and tables.
+pub fn reader(config: &EngineConfig, isolation: &str) -> Result<BaseConsumer, KafkaError> {
+    client_config(&config.brokers, &config.instance_name)
+        // Required by the client; nothing is ever committed under it here.
+        .set("group.id", PROJECTION_GROUP)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", isolation)
+        .set("fetch.wait.max.ms", "10")
+        .create()
+}

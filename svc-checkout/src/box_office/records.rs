@@ -1,0 +1,445 @@
+//! Between the domain and the records of the topics, both ways.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use platform::money::{Currency, Money};
+use schemas::catalog::{EventInventory, EventStatus};
+use schemas::checkout as record;
+use uuid::Uuid;
+
+use crate::domain::command::{
+    Command, Fact, OrderRow, PaymentFailed, PaymentOutcome, PlaceOrder, RefundOwed, SettlePayment,
+    SettleRefund, StartPayment,
+};
+use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
+
+/// A record that decodes and still says something impossible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field {field}: {problem}")]
+pub struct RecordError {
+    field: &'static str,
+    problem: String,
+}
+
+fn bad(field: &'static str, problem: impl ToString) -> RecordError {
+    RecordError {
+        field,
+        problem: problem.to_string(),
+    }
+}
+
+pub(super) fn money_out(money: Money) -> schemas::Money {
+    schemas::Money {
+        amount: money.amount,
+        currency: money.currency.to_string(),
+    }
+}
+
+pub(super) fn money_in(money: &schemas::Money) -> Result<Money, RecordError> {
+    let currency: Currency = money.currency.parse().map_err(|e| bad("currency", e))?;
+    Ok(Money {
+        amount: money.amount,
+        currency,
+    })
+}
+
+pub(super) fn lines_out(lines: &[Line]) -> Vec<record::OrderLine> {
+    lines
+        .iter()
+        .map(|line| record::OrderLine {
+            ticket_type_id: line.ticket_type_id,
+            quantity: line.quantity,
+            unit_price: money_out(line.unit_price),
+            line_total: money_out(line.line_total),
+        })
+        .collect()
+}
+
+pub(super) fn lines_in(lines: &[record::OrderLine]) -> Result<Vec<Line>, RecordError> {
+    lines
+        .iter()
+        .map(|line| {
+            Ok(Line {
+                ticket_type_id: line.ticket_type_id,
+                quantity: line.quantity,
+                unit_price: money_in(&line.unit_price)?,
+                line_total: money_in(&line.line_total)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn fingerprint_in(bytes: &[u8]) -> Result<Fingerprint, RecordError> {
+    bytes
+        .try_into()
+        .map_err(|_| bad("fingerprint", "32 bytes expected"))
+}
+
+fn ticket_out(ticket: &Ticket) -> record::IssuedTicket {
+    record::IssuedTicket {
+        ticket_id: ticket.id,
+        number: ticket.number,
+        ticket_type_id: ticket.ticket_type_id,
+        kind: ticket.kind.to_string(),
+        price: money_out(ticket.price),
+    }
+}
+
+fn ticket_in(ticket: &record::IssuedTicket) -> Result<Ticket, RecordError> {
+    Ok(Ticket {
+        id: ticket.ticket_id,
+        number: ticket.number,
+        ticket_type_id: ticket.ticket_type_id,
+        kind: Arc::from(ticket.kind.as_str()),
+        price: money_in(&ticket.price)?,
+    })
+}
+
+pub(super) fn sale_status_in(status: EventStatus) -> SaleStatus {
+    match status {
+        EventStatus::Published => SaleStatus::Published,
+        EventStatus::Cancelled => SaleStatus::Cancelled,
+        EventStatus::Archived => SaleStatus::Archived,
+        // A status that this version does not know does not sell.
+        EventStatus::Draft | EventStatus::Unknown => SaleStatus::Draft,
+    }
+}
+
+pub(super) fn sale_status_out(status: SaleStatus) -> EventStatus {
+    match status {
+        SaleStatus::Draft => EventStatus::Draft,
+        SaleStatus::Published => EventStatus::Published,
+        SaleStatus::Cancelled => EventStatus::Cancelled,
+        SaleStatus::Archived => EventStatus::Archived,
+    }
+}
+
+/// Reads an inventory record.
+pub fn inventory_in(inventory: &EventInventory) -> Result<Inventory, RecordError> {
+    let ticket_types = inventory
+        .ticket_types
+        .iter()
+        .map(|offer| {
+            Ok(TicketTypeOffer {
+                id: offer.ticket_type_id,
+                kind: Arc::from(offer.kind.as_str()),
+                price: money_in(&offer.price)?,
+                quantity: offer.quantity,
+                max_per_buyer: offer.max_per_buyer,
+                sale_starts_at: offer.sale_starts_at.map(Timestamp::from_micros),
+                sale_ends_at: offer.sale_ends_at.map(Timestamp::from_micros),
+            })
+        })
+        .collect::<Result<_, RecordError>>()?;
+    Ok(Inventory {
+        event_id: inventory.event_id,
+        version: inventory.version,
+        status: sale_status_in(inventory.status),
+        organizer_id: inventory.organizer_id,
+        currency: inventory.currency.parse().map_err(|e| bad("currency", e))?,
+        ticket_types,
+    })
+}
+
+/// A command as one of its four records.
+pub enum CommandRecord {
+    /// Hold tickets.
+    PlaceOrder(record::PlaceOrder),
+    /// Start a payment.
+    StartPayment(record::StartPayment),
+    /// Settle a payment.
+    SettlePayment(record::SettlePayment),
+    /// Settle a refund.
+    SettleRefund(record::SettleRefund),
+}
+
+/// Writes a command as its record.
+pub fn command_out(command: &Command) -> CommandRecord {
+    match command {
+        Command::PlaceOrder(command) => CommandRecord::PlaceOrder(record::PlaceOrder {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            user_id: command.user_id,
+            lines: command
+                .lines
+                .iter()
+                .map(|&(ticket_type_id, quantity)| record::WantedLine {
+                    ticket_type_id,
+                    quantity,
+                })
+                .collect(),
+            fingerprint: command.fingerprint.to_vec(),
+            not_after: command.not_after.as_micros(),
+        }),
+        Command::StartPayment(command) => CommandRecord::StartPayment(record::StartPayment {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            user_id: command.user_id,
+            fingerprint: command.fingerprint.to_vec(),
+            not_after: command.not_after.as_micros(),
+        }),
+        Command::SettlePayment(command) => CommandRecord::SettlePayment(record::SettlePayment {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            payment_id: command.payment_id,
+            outcome: match command.outcome {
+                PaymentOutcome::Paid => record::PaymentOutcome::Paid,
+                PaymentOutcome::Declined => record::PaymentOutcome::Declined,
+            },
+            amount: money_out(command.amount),
+            row: command.row.as_ref().map(row_out),
+        }),
+        Command::SettleRefund(command) => CommandRecord::SettleRefund(record::SettleRefund {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            payment_id: command.payment_id,
+        }),
+    }
+}
+
+fn row_out(row: &OrderRow) -> record::OrderRow {
+    record::OrderRow {
+        status: match row.status {
+            Status::Reserved => record::OrderStatus::Reserved,
+            Status::Paid => record::OrderStatus::Paid,
+            Status::Expired => record::OrderStatus::Expired,
+            Status::Cancelled => record::OrderStatus::Cancelled,
+            Status::Refunded => record::OrderStatus::Refunded,
+        },
+        version: row.version,
+        user_id: row.user_id,
+        lines: lines_out(&row.lines),
+        total: money_out(row.total),
+        created_at: row.reserved_at.as_micros(),
+        payment_id: row.payment_id,
+    }
+}
+
+fn row_in(row: &record::OrderRow) -> Result<OrderRow, RecordError> {
+    Ok(OrderRow {
+        status: match row.status {
+            record::OrderStatus::Reserved => Status::Reserved,
+            record::OrderStatus::Paid => Status::Paid,
+            record::OrderStatus::Expired => Status::Expired,
+            record::OrderStatus::Cancelled => Status::Cancelled,
+            record::OrderStatus::Refunded => Status::Refunded,
+            record::OrderStatus::Unknown => return Err(bad("row.status", "unknown")),
+        },
+        version: row.version,
+        user_id: row.user_id,
+        lines: lines_in(&row.lines)?,
+        total: money_in(&row.total)?,
+        reserved_at: Timestamp::from_micros(row.created_at),
+        payment_id: row.payment_id,
+    })
+}
+
+/// Reads a command from its record.
+pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
+    Ok(match record {
+        CommandRecord::PlaceOrder(record) => Command::PlaceOrder(PlaceOrder {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            lines: record
+                .lines
+                .iter()
+                .map(|line| match line.quantity {
+                    1.. => Ok((line.ticket_type_id, line.quantity)),
+                    other => Err(bad("lines.quantity", other)),
+                })
+                .collect::<Result<_, _>>()?,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+            not_after: Timestamp::from_micros(record.not_after),
+        }),
+        CommandRecord::StartPayment(record) => Command::StartPayment(StartPayment {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            user_id: record.user_id,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+            not_after: Timestamp::from_micros(record.not_after),
+        }),
+        CommandRecord::SettlePayment(record) => Command::SettlePayment(SettlePayment {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            payment_id: record.payment_id,
+            outcome: match record.outcome {
+                record::PaymentOutcome::Paid => PaymentOutcome::Paid,
+                record::PaymentOutcome::Declined => PaymentOutcome::Declined,
+                record::PaymentOutcome::Unknown => return Err(bad("outcome", "unknown")),
+            },
+            amount: money_in(&record.amount)?,
+            row: record.row.as_ref().map(row_in).transpose()?,
+        }),
+        CommandRecord::SettleRefund(record) => Command::SettleRefund(SettleRefund {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            payment_id: record.payment_id,
+        }),
+    })
+}
+
+/// A fact as one of its records.
+pub enum FactRecord {
+    /// On checkout.orders.
+    Reserved(record::OrderReserved),
+    /// On checkout.orders.
+    Expired(record::OrderExpired),
+    /// On checkout.payments.
+    Confirmed(record::PaymentConfirmed),
+    /// On checkout.payments.
+    PaymentFailed(record::PaymentFailed),
+    /// On checkout.payments.
+    RefundDue(record::PaymentRefundDue),
+    /// On checkout.payments.
+    Refunded(record::PaymentRefunded),
+}
+
+/// Writes a fact as its record.
+pub fn fact_out(fact: &Fact) -> FactRecord {
+    match fact {
+        Fact::Reserved(order) => FactRecord::Reserved(record::OrderReserved {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            number: order.number(),
+            lines: lines_out(&order.lines),
+            total: money_out(order.total),
+            expires_at: order.expires_at.unwrap_or(order.reserved_at).as_micros(),
+            reserved_at: order.reserved_at.as_micros(),
+            fingerprint: order.fingerprint.to_vec(),
+        }),
+        Fact::Expired(order) => FactRecord::Expired(record::OrderExpired {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            lines: lines_out(&order.lines),
+            total: money_out(order.total),
+            reserved_at: order.reserved_at.as_micros(),
+            expired_at: order.updated_at.as_micros(),
+        }),
+        Fact::Confirmed(order) => FactRecord::Confirmed(record::PaymentConfirmed {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            number: number_of(order.id),
+            // A free order has no payment; its record bears the nil id.
+            payment_id: order.payment_id.unwrap_or(Uuid::nil()),
+            lines: lines_out(&order.lines),
+            tickets: order.tickets.iter().map(ticket_out).collect(),
+            total: money_out(order.total),
+            reserved_at: order.reserved_at.as_micros(),
+            confirmed_at: order.updated_at.as_micros(),
+        }),
+        Fact::PaymentFailed(failed) => FactRecord::PaymentFailed(record::PaymentFailed {
+            order_id: failed.order_id,
+            event_id: failed.event_id,
+            user_id: failed.user_id,
+            version: failed.version,
+            payment_id: failed.payment_id,
+            attempt: i64::from(failed.attempt),
+            failed_at: failed.at.as_micros(),
+        }),
+        Fact::RefundDue(owed) => FactRecord::RefundDue(record::PaymentRefundDue {
+            order_id: owed.order_id,
+            event_id: owed.event_id,
+            payment_id: owed.payment_id,
+            amount: money_out(owed.amount),
+            due_at: owed.due_at.as_micros(),
+        }),
+        Fact::Refunded { owed, at } => FactRecord::Refunded(record::PaymentRefunded {
+            order_id: owed.order_id,
+            event_id: owed.event_id,
+            payment_id: owed.payment_id,
+            amount: money_out(owed.amount),
+            refunded_at: at.as_micros(),
+        }),
+    }
+}
+
+/// Reads a fact that the projection has to write; refunds have no row.
+pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
+    Ok(Some(match record {
+        FactRecord::Reserved(record) => Fact::Reserved(Arc::new(Order {
+            id: record.order_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            version: record.version,
+            status: Status::Reserved,
+            lines: lines_in(&record.lines)?,
+            total: money_in(&record.total)?,
+            reserved_at: Timestamp::from_micros(record.reserved_at),
+            expires_at: Some(Timestamp::from_micros(record.expires_at)),
+            updated_at: Timestamp::from_micros(record.reserved_at),
+            tickets: Vec::new(),
+            payment_id: None,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+        })),
+        FactRecord::Expired(record) => Fact::Expired(Arc::new(Order {
+            id: record.order_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            version: record.version,
+            status: Status::Expired,
+            lines: lines_in(&record.lines)?,
+            total: money_in(&record.total)?,
+            reserved_at: Timestamp::from_micros(record.reserved_at),
+            expires_at: None,
+            updated_at: Timestamp::from_micros(record.expired_at),
+            tickets: Vec::new(),
+            payment_id: None,
+            fingerprint: Fingerprint::default(),
+        })),
+        FactRecord::Confirmed(record) => Fact::Confirmed(Arc::new(Order {
+            id: record.order_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            version: record.version,
+            status: Status::Paid,
+            lines: lines_in(&record.lines)?,
+            total: money_in(&record.total)?,
+            reserved_at: Timestamp::from_micros(record.reserved_at),
+            expires_at: None,
+            updated_at: Timestamp::from_micros(record.confirmed_at),
+            tickets: record
+                .tickets
+                .iter()
+                .map(ticket_in)
+                .collect::<Result<_, _>>()?,
+            payment_id: Some(record.payment_id).filter(|id| !id.is_nil()),
+            fingerprint: Fingerprint::default(),
+        })),
+        FactRecord::PaymentFailed(record) => Fact::PaymentFailed(PaymentFailed {
+            order_id: record.order_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            version: record.version,
+            payment_id: record.payment_id,
+            attempt: u32::try_from(record.attempt).map_err(|e| bad("attempt", e))?,
+            at: Timestamp::from_micros(record.failed_at),
+        }),
+        FactRecord::RefundDue(_) | FactRecord::Refunded(_) => return Ok(None),
+    }))
+}
+
+/// A refund as the state keeps it.
+pub(super) fn refund_in(record: &record::RefundOwed) -> Result<RefundOwed, RecordError> {
+    Ok(RefundOwed {
+        payment_id: record.payment_id,
+        order_id: record.order_id,
+        event_id: record.event_id,
+        amount: money_in(&record.amount)?,
+        due_at: Timestamp::from_micros(record.due_at),
+    })
+}

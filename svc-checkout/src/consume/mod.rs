@@ -1,0 +1,4 @@
+//! One file per topic that is read, but for checkout.commands, which is the box office's.
+
+pub mod catalog_events;
+pub mod catalog_inventory;

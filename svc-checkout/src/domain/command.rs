@@ -1,0 +1,280 @@
+//! What the box office can be asked, and how it answers.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use platform::money::Money;
+use uuid::Uuid;
+
+use super::order::{Fingerprint, Line, Order, Status};
+
+/// Asks to hold tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Ticket types and how many of each; every type once.
+    pub lines: Vec<(Uuid, i64)>,
+    /// Body of the request.
+    pub fingerprint: Fingerprint,
+    /// The client has gone after this time.
+    pub not_after: Timestamp,
+}
+
+/// Asks to fix an order for a payment attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartPayment {
+    /// UUIDv5 of order, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Body of the request.
+    pub fingerprint: Fingerprint,
+    /// The client has gone after this time.
+    pub not_after: Timestamp,
+}
+
+/// What the provider says of a charge; final there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentOutcome {
+    /// The money was captured.
+    Paid,
+    /// It was not and will not be.
+    Declined,
+}
+
+/// Tells what became of a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettlePayment {
+    /// Whom to answer.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Payment.
+    pub payment_id: Uuid,
+    /// What became of it.
+    pub outcome: PaymentOutcome,
+    /// What was charged.
+    pub amount: Money,
+    /// The order's row, for an order that has left the books.
+    pub row: Option<OrderRow>,
+}
+
+/// An order as its row shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    /// Status in the row.
+    pub status: Status,
+    /// Version in the row.
+    pub version: i64,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Lines.
+    pub lines: Vec<Line>,
+    /// Total.
+    pub total: Money,
+    /// When it was placed.
+    pub reserved_at: Timestamp,
+    /// The payment that paid it.
+    pub payment_id: Option<Uuid>,
+}
+
+/// Tells that the provider has paid money back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettleRefund {
+    /// Whom to answer.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// The refunded payment.
+    pub payment_id: Uuid,
+}
+
+/// Everything that the box office can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Hold tickets.
+    PlaceOrder(PlaceOrder),
+    /// Fix an order for a payment attempt.
+    StartPayment(StartPayment),
+    /// A charge came to its end.
+    SettlePayment(SettlePayment),
+    /// A refund came to its end.
+    SettleRefund(SettleRefund),
+}
+
+impl Command {
+    /// Whom to answer.
+    pub fn id(&self) -> Uuid {
+        match self {
+            Command::PlaceOrder(command) => command.command_id,
+            Command::StartPayment(command) => command.command_id,
+            Command::SettlePayment(command) => command.command_id,
+            Command::SettleRefund(command) => command.command_id,
+        }
+    }
+
+    /// The event, which decides the partition.
+    pub fn event_id(&self) -> Uuid {
+        match self {
+            Command::PlaceOrder(command) => command.event_id,
+            Command::StartPayment(command) => command.event_id,
+            Command::SettlePayment(command) => command.event_id,
+            Command::SettleRefund(command) => command.event_id,
+        }
+    }
+}
+
+/// Something that happened: a record of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Tickets are held.
+    Reserved(Arc<Order>),
+    /// The hold ended unpaid.
+    Expired(Arc<Order>),
+    /// Paid; tickets are issued.
+    Confirmed(Arc<Order>),
+    /// The provider declined an attempt.
+    PaymentFailed(PaymentFailed),
+    /// Money was captured that buys nothing.
+    RefundDue(RefundOwed),
+    /// The provider paid it back.
+    Refunded {
+        /// What was owed.
+        owed: RefundOwed,
+        /// When it was settled.
+        at: Timestamp,
+    },
+}
+
+/// The provider declined an attempt; the order is still reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaymentFailed {
+    /// Order.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order.
+    pub version: i64,
+    /// The declined payment.
+    pub payment_id: Uuid,
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// A refund that the provider has to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundOwed {
+    /// Payment.
+    pub payment_id: Uuid,
+    /// Order it was made for.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// How much.
+    pub amount: Money,
+    /// Since when.
+    pub due_at: Timestamp,
+}
+
+/// The answer to a command that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The order's newest state.
+    Order(Arc<Order>),
+    /// A payment attempt is open under this id.
+    PaymentStarted {
+        /// The order.
+        order: Arc<Order>,
+        /// What to charge under.
+        payment_id: Uuid,
+    },
+    /// The same request was declined before.
+    PaymentDeclined {
+        /// The declined payment.
+        payment_id: Uuid,
+    },
+    /// The same request had its effect, and the order has left the books since: its row tells.
+    SeeRow {
+        /// The order.
+        order_id: Uuid,
+        /// The payment that the request had started, for a payment.
+        payment_id: Option<Uuid>,
+    },
+    /// Nothing had to be done.
+    Nothing,
+}
+
+/// Why a command had no effect. A refusal is not remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The command came out of a backlog after its client had gone.
+    #[error("the client has gone")]
+    TooLate,
+    /// The event has no book here.
+    #[error("the event is unknown")]
+    UnknownEvent,
+    /// The event has no such ticket type.
+    #[error("ticket type {0} is unknown")]
+    UnknownTicketType(Uuid),
+    /// Not published, called off, or outside of the sale window.
+    #[error("the sale is closed")]
+    SaleClosed,
+    /// Fewer tickets are free.
+    #[error("only {free} tickets of type {ticket_type_id} are free")]
+    SoldOut {
+        /// Which type.
+        ticket_type_id: Uuid,
+        /// How many there are.
+        free: i64,
+    },
+    /// The buyer would have more than allowed.
+    #[error("a buyer may have {limit} tickets of type {ticket_type_id}")]
+    LimitPerBuyer {
+        /// Which type.
+        ticket_type_id: Uuid,
+        /// The limit.
+        limit: i64,
+    },
+    /// The sum does not fit into the minor units.
+    #[error("the total is out of range")]
+    TotalOutOfRange,
+    /// The key was used with another body.
+    #[error("the Idempotency-Key was used with another body")]
+    KeyReused,
+    /// A payment attempt is open.
+    #[error("a payment is in progress")]
+    PaymentInProgress,
+    /// The order is paid.
+    #[error("the order is paid")]
+    AlreadyPaid,
+    /// The hold has ended.
+    #[error("the hold has ended")]
+    HoldExpired,
+    /// No attempt is left.
+    #[error(
+        "the order had {} payment attempts",
+        super::order::MAX_PAYMENT_ATTEMPTS
+    )]
+    TooManyAttempts,
+    /// The order is not in the books: the sender reads its row, and sends it along where the
+    /// command takes one.
+    #[error("the order is not in the books")]
+    SeeRow,
+}

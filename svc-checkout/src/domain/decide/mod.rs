@@ -1,0 +1,105 @@
+//! One file per thing that can be asked; each looks first and changes last, so that a refusal
+//! has changed nothing.
+
+mod apply_inventory;
+mod expire_hold;
+mod place_order;
+mod settle_payment;
+mod settle_refund;
+mod start_payment;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use uuid::Uuid;
+
+use super::books::Desk;
+use super::command::{Answer, Command, Fact, Refusal};
+use super::order::{Line, Order, Status, Ticket};
+
+pub use apply_inventory::apply_inventory;
+pub use expire_hold::expire_hold;
+
+/// What a command leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Records for the ledger, in order.
+    pub facts: Vec<Fact>,
+    /// What the sender is told.
+    pub answer: Answer,
+}
+
+impl Decision {
+    fn nothing(answer: Answer) -> Self {
+        Self {
+            facts: Vec::new(),
+            answer,
+        }
+    }
+}
+
+/// Decides one command at the time `now`.
+pub fn decide(desk: &mut Desk<'_>, command: &Command, now: Timestamp) -> Result<Decision, Refusal> {
+    match command {
+        Command::PlaceOrder(command) => place_order::decide(desk, command, now),
+        Command::StartPayment(command) => start_payment::decide(desk, command, now),
+        Command::SettlePayment(command) => settle_payment::decide(desk, command, now),
+        Command::SettleRefund(command) => Ok(settle_refund::decide(desk, command, now)),
+    }
+}
+
+/// Refuses a command whose client has gone: it came out of a backlog.
+fn refuse_late(not_after: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    if now > not_after {
+        Err(Refusal::TooLate)
+    } else {
+        Ok(())
+    }
+}
+
+/// Gives the order its tickets, with the next numbers of the event.
+fn paid(
+    desk: &mut Desk<'_>,
+    order: &Order,
+    payment_id: Option<Uuid>,
+    now: Timestamp,
+) -> Arc<Order> {
+    let mut tickets = Vec::new();
+    if let Some(book) = desk.event_mut(order.event_id) {
+        for line in &order.lines {
+            let kind = book.ticket_type(line.ticket_type_id).map_or_else(
+                || Arc::from(""),
+                |ticket_type| Arc::clone(&ticket_type.kind),
+            );
+            for _ in 0..line.quantity {
+                book.tickets_issued += 1;
+                let position = tickets.len() + 1;
+                tickets.push(Ticket {
+                    id: platform::ids::derived_id(order.id, &["ticket", &position.to_string()]),
+                    number: book.tickets_issued,
+                    ticket_type_id: line.ticket_type_id,
+                    kind: Arc::clone(&kind),
+                    price: line.unit_price,
+                });
+            }
+        }
+    }
+    Arc::new(Order {
+        version: order.version + 1,
+        status: Status::Paid,
+        expires_at: None,
+        updated_at: order.next_update(now),
+        tickets,
+        payment_id,
+        ..order.clone()
+    })
+}
+
+/// Whether the event sells and every line is free.
+fn can_take_again(desk: &Desk<'_>, event_id: Uuid, lines: &[Line]) -> bool {
+    desk.event(event_id).is_some_and(|book| {
+        book.status == super::event_book::SaleStatus::Published && book.has_free(lines)
+    })
+}

@@ -1,0 +1,18 @@
+//! The provider has paid money back.
+
+use platform::clock::Timestamp;
+
+use super::Decision;
+use crate::domain::books::Desk;
+use crate::domain::command::{Answer, Fact, SettleRefund};
+
+pub(super) fn decide(desk: &mut Desk<'_>, command: &SettleRefund, now: Timestamp) -> Decision {
+    let Some(owed) = desk.refund(command.payment_id).cloned() else {
+        return Decision::nothing(Answer::Nothing);
+    };
+    desk.close_refund(command.payment_id);
+    Decision {
+        facts: vec![Fact::Refunded { owed, at: now }],
+        answer: Answer::Nothing,
+    }
+}

@@ -1,0 +1,231 @@
+//! The box office's account of one event's stock.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use platform::money::{Currency, Money};
+use uuid::Uuid;
+
+use super::order::Line;
+
+/// Whether an event sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaleStatus {
+    /// Not published yet.
+    Draft,
+    /// On sale within its windows.
+    Published,
+    /// Called off.
+    Cancelled,
+    /// Over.
+    Archived,
+}
+
+/// Account of one ticket type: `quantity = held + sold + free`, always.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketTypeBook {
+    /// Ticket type.
+    pub id: Uuid,
+    /// general, vip, …
+    pub kind: Arc<str>,
+    /// Price for new holds; a hold keeps the price it was made with.
+    pub price: Money,
+    /// Seats for sale; 0 for a type that is no longer in the inventory.
+    pub quantity: i64,
+    /// Held for unpaid orders.
+    pub held: i64,
+    /// Paid.
+    pub sold: i64,
+    /// Limit per buyer.
+    pub max_per_buyer: Option<i64>,
+    /// Start of the sale window.
+    pub sale_starts_at: Option<Timestamp>,
+    /// End of the sale window.
+    pub sale_ends_at: Option<Timestamp>,
+}
+
+impl TicketTypeBook {
+    /// For sale now. Below 0 only when the quantity was lowered under what is held and sold.
+    pub fn free(&self) -> i64 {
+        self.quantity - self.held - self.sold
+    }
+
+    /// Whether `now` lies in the sale window.
+    pub fn on_sale(&self, now: Timestamp) -> bool {
+        self.sale_starts_at.is_none_or(|start| start <= now)
+            && self.sale_ends_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Account of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventBook {
+    /// Event.
+    pub id: Uuid,
+    /// Version of the inventory applied last.
+    pub inventory_version: i64,
+    /// Whether it sells.
+    pub status: SaleStatus,
+    /// Owner of the event.
+    pub organizer_id: Uuid,
+    /// Currency of all its prices.
+    pub currency: Currency,
+    /// Grows with every change of the stock.
+    pub stock_version: i64,
+    /// The last ticket number given.
+    pub tickets_issued: i64,
+    /// Every ticket type.
+    pub ticket_types: Vec<TicketTypeBook>,
+}
+
+/// What the catalog says may be sold, as one ticket type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketTypeOffer {
+    /// Ticket type.
+    pub id: Uuid,
+    /// general, vip, …
+    pub kind: Arc<str>,
+    /// Price of one.
+    pub price: Money,
+    /// Seats for sale.
+    pub quantity: i64,
+    /// Limit per buyer.
+    pub max_per_buyer: Option<i64>,
+    /// Start of the sale window.
+    pub sale_starts_at: Option<Timestamp>,
+    /// End of the sale window.
+    pub sale_ends_at: Option<Timestamp>,
+}
+
+/// What the catalog says may be sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Event.
+    pub event_id: Uuid,
+    /// Version of the event.
+    pub version: i64,
+    /// Whether it sells.
+    pub status: SaleStatus,
+    /// Owner.
+    pub organizer_id: Uuid,
+    /// Currency of all prices.
+    pub currency: Currency,
+    /// Every ticket type.
+    pub ticket_types: Vec<TicketTypeOffer>,
+}
+
+impl EventBook {
+    /// The book of an event that nothing was sold of.
+    pub fn open(inventory: &Inventory) -> Self {
+        let mut book = Self {
+            id: inventory.event_id,
+            inventory_version: inventory.version,
+            status: inventory.status,
+            organizer_id: inventory.organizer_id,
+            currency: inventory.currency,
+            stock_version: 0,
+            tickets_issued: 0,
+            ticket_types: Vec::new(),
+        };
+        book.take_offers(inventory);
+        book
+    }
+
+    /// Takes a newer inventory over; an older or equal one changes nothing.
+    pub fn apply(&mut self, inventory: &Inventory) -> bool {
+        if inventory.version <= self.inventory_version {
+            return false;
+        }
+        self.inventory_version = inventory.version;
+        self.status = inventory.status;
+        self.organizer_id = inventory.organizer_id;
+        self.currency = inventory.currency;
+        self.take_offers(inventory);
+        true
+    }
+
+    fn take_offers(&mut self, inventory: &Inventory) {
+        for book in &mut self.ticket_types {
+            if !inventory
+                .ticket_types
+                .iter()
+                .any(|offer| offer.id == book.id)
+            {
+                book.quantity = 0;
+            }
+        }
+        self.ticket_types
+            .retain(|book| book.quantity > 0 || book.held > 0 || book.sold > 0);
+        for offer in &inventory.ticket_types {
+            let (held, sold) = self
+                .ticket_type(offer.id)
+                .map_or((0, 0), |book| (book.held, book.sold));
+            let updated = TicketTypeBook {
+                id: offer.id,
+                kind: Arc::clone(&offer.kind),
+                price: offer.price,
+                quantity: offer.quantity,
+                held,
+                sold,
+                max_per_buyer: offer.max_per_buyer,
+                sale_starts_at: offer.sale_starts_at,
+                sale_ends_at: offer.sale_ends_at,
+            };
+            match self
+                .ticket_types
+                .iter_mut()
+                .find(|book| book.id == offer.id)
+            {
+                Some(book) => *book = updated,
+                None => self.ticket_types.push(updated),
+            }
+        }
+        self.stock_version += 1;
+    }
+
+    /// The account of one ticket type.
+    pub fn ticket_type(&self, id: Uuid) -> Option<&TicketTypeBook> {
+        self.ticket_types.iter().find(|book| book.id == id)
+    }
+
+    /// Whether every line is free now.
+    pub fn has_free(&self, lines: &[Line]) -> bool {
+        lines.iter().all(|line| {
+            self.ticket_type(line.ticket_type_id)
+                .is_some_and(|book| book.free() >= line.quantity)
+        })
+    }
+
+    /// free → held.
+    pub(super) fn hold(&mut self, lines: &[Line]) {
+        self.move_stock(lines, |book, quantity| book.held += quantity);
+    }
+
+    /// held → free.
+    pub(super) fn release(&mut self, lines: &[Line]) {
+        self.move_stock(lines, |book, quantity| book.held -= quantity);
+    }
+
+    /// held → sold.
+    pub(super) fn sell_held(&mut self, lines: &[Line]) {
+        self.move_stock(lines, |book, quantity| {
+            book.held -= quantity;
+            book.sold += quantity;
+        });
+    }
+
+    /// free → sold, for an order that was paid after its hold had ended.
+    pub(super) fn sell_free(&mut self, lines: &[Line]) {
+        self.move_stock(lines, |book, quantity| book.sold += quantity);
+    }
+
+    fn move_stock(&mut self, lines: &[Line], change: impl Fn(&mut TicketTypeBook, i64)) {
+        for line in lines {
+            let id = line.ticket_type_id;
+            if let Some(book) = self.ticket_types.iter_mut().find(|book| book.id == id) {
+                change(book, line.quantity);
+            }
+        }
+        self.stock_version += 1;
+    }
+}

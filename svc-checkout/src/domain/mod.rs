@@ -1,0 +1,11 @@
+//! What may happen to an order and to stock: pure rules.
+//!
+//! Nothing here reads a clock, waits or fails for outside reasons. [`decide`] looks at the books
+//! of one partition through a [`Desk`](books::Desk), which keeps its changes apart, so that a
+//! batch is taken over as a whole or dropped as a whole.
+
+pub mod books;
+pub mod command;
+pub mod decide;
+pub mod event_book;
+pub mod order;

@@ -1,0 +1,199 @@
+//! An order and what it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+use platform::ids::derived_id;
+use platform::money::Money;
+use uuid::Uuid;
+
+/// After the hold has ended a payment that was started in time has this long to come to its end.
+pub const PAYMENT_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// A provider that cannot be reached this long after the payment window loses the seats; its
+/// late answer is then settled like a payment after expiry.
+pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// Payment attempts per order.
+pub const MAX_PAYMENT_ATTEMPTS: u32 = 5;
+/// Lines of one order.
+pub const MAX_LINES: usize = 20;
+/// Tickets of one line.
+pub const MAX_QUANTITY_PER_LINE: i64 = 100;
+
+/// SHA-256 of the body of the request that made something: a repeat must bring the same body.
+pub type Fingerprint = [u8; 32];
+
+/// What people see of an order's life. While a payment is open an order is still `Reserved`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Tickets are held, unpaid.
+    Reserved,
+    /// Paid; tickets are issued.
+    Paid,
+    /// The hold ended unpaid.
+    Expired,
+    /// Ended by the buyer or with the event.
+    Cancelled,
+    /// Paid and paid back.
+    Refunded,
+}
+
+impl Status {
+    /// The name used in rows and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Reserved => "reserved",
+            Status::Paid => "paid",
+            Status::Expired => "expired",
+            Status::Cancelled => "cancelled",
+            Status::Refunded => "refunded",
+        }
+    }
+
+    /// The inverse of [`Status::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Status::Reserved,
+            Status::Paid,
+            Status::Expired,
+            Status::Cancelled,
+            Status::Refunded,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+    }
+}
+
+/// Tickets of one type in an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+    /// Price of one, fixed when the hold was made.
+    pub unit_price: Money,
+    /// `quantity` × `unit_price`.
+    pub line_total: Money,
+}
+
+/// One seat, sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// UUIDv5 of the order and the position in it.
+    pub id: Uuid,
+    /// From 1, gapless per event in the order of payment.
+    pub number: i64,
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// Kind of the type: general, vip, …
+    pub kind: Arc<str>,
+    /// Price paid.
+    pub price: Money,
+}
+
+/// The newest state of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// UUIDv5 of the command that placed it.
+    pub id: Uuid,
+    /// The event it is for.
+    pub event_id: Uuid,
+    /// The buyer.
+    pub user_id: Uuid,
+    /// Grows by one with every record about the order.
+    pub version: i64,
+    /// Public status.
+    pub status: Status,
+    /// What is held or sold.
+    pub lines: Vec<Line>,
+    /// What is to be paid, or was.
+    pub total: Money,
+    /// When it was placed.
+    pub reserved_at: Timestamp,
+    /// End of the hold; `None` once it has ended.
+    pub expires_at: Option<Timestamp>,
+    /// Time of the last decision. Strictly later than the one before: rows are ordered by it.
+    pub updated_at: Timestamp,
+    /// Issued tickets; empty until paid.
+    pub tickets: Vec<Ticket>,
+    /// The payment that paid it.
+    pub payment_id: Option<Uuid>,
+    /// Body of the request that placed it.
+    pub fingerprint: Fingerprint,
+}
+
+impl Order {
+    /// The id of the order that `command_id` places.
+    pub fn id_of_command(command_id: Uuid) -> Uuid {
+        derived_id(command_id, &["order"])
+    }
+
+    /// Number for people: `O-` and 10 Crockford base32 characters of the id.
+    pub fn number(&self) -> String {
+        number_of(self.id)
+    }
+
+    /// The id of a payment attempt, counted from 1.
+    pub fn payment_id_of_attempt(&self, attempt: u32) -> Uuid {
+        payment_id(self.id, attempt)
+    }
+
+    /// Whether `payment_id` is one of the order's first `attempts` attempts.
+    pub fn owns_payment(&self, payment_id: Uuid, attempts: u32) -> bool {
+        (1..=attempts).any(|attempt| self.payment_id_of_attempt(attempt) == payment_id)
+    }
+
+    /// The time of the next decision about this order.
+    pub fn next_update(&self, now: Timestamp) -> Timestamp {
+        now.max(self.updated_at + Duration::from_micros(1))
+    }
+}
+
+/// UUIDv5 of order and attempt: a retry after a crash charges under the same id.
+pub fn payment_id(order_id: Uuid, attempt: u32) -> Uuid {
+    derived_id(order_id, &["payment", &attempt.to_string()])
+}
+
+/// Number for people of the order with this id.
+pub fn number_of(order_id: Uuid) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut bits = order_id.as_u128();
+    let mut number = String::from("O-");
+    for _ in 0..10 {
+        number.push(char::from(ALPHABET[(bits & 31) as usize]));
+        bits >>= 5;
+    }
+    number
+}
+
+/// Stock reserved for an unpaid order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The order, `Reserved`.
+    pub order: Arc<Order>,
+    /// End of the hold, also while a payment is open.
+    pub expires_at: Timestamp,
+    /// Payment attempts so far.
+    pub attempts: u32,
+    /// The last attempt is open: it was started and not settled.
+    pub paying: bool,
+    /// Hard end of paying, fixed at the first attempt.
+    pub payment_deadline: Option<Timestamp>,
+}
+
+impl Hold {
+    /// When time alone ends this hold.
+    pub fn due_at(&self) -> Timestamp {
+        match self.payment_deadline {
+            Some(deadline) if self.paying => deadline + PROVIDER_PATIENCE,
+            _ => self.expires_at,
+        }
+    }
+
+    /// The open payment attempt.
+    pub fn open_payment(&self) -> Option<Uuid> {
+        self.paying
+            .then(|| self.order.payment_id_of_attempt(self.attempts))
+    }
+}

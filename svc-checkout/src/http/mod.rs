@@ -1,0 +1,7 @@
+//! The REST surface: one file per noun.
+
+pub mod orders;
+pub mod payments;
+pub mod refusals;
+pub mod shapes;
+pub mod tickets;

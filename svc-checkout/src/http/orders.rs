@@ -1,0 +1,297 @@
+//! /v1/orders
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use axum::extract::State;
+use axum::http::StatusCode;
+use futures::{StreamExt as _, TryStreamExt as _};
+use platform::auth::{Caller, Role};
+use platform::http::{Code, ETag, IdempotencyKey, Json, Page, PageQuery, Path, Problem};
+use platform::ids::{derived_id, new_id};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::refusals;
+use super::shapes::{Events, OrderOut, order_out};
+use crate::app::App;
+use crate::box_office::client::{BoxOffice, SubmitError};
+use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
+use crate::domain::order::{Fingerprint, MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
+use crate::store::orders::Position;
+
+/// An event that was just published is waited for this long.
+const UNKNOWN_EVENT_PATIENCE: Duration = Duration::from_secs(1);
+const UNKNOWN_EVENT_LOOK: Duration = Duration::from_millis(20);
+/// Rows of one page that are read at once.
+const READS_AT_ONCE: usize = 16;
+
+/// A wish for tickets.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OrderIn)]
+pub struct OrderIn {
+    /// Event.
+    pub event_id: Uuid,
+    /// All lines are held, or none; each ticket type once.
+    #[schema(min_items = 1, max_items = 20)]
+    pub lines: Vec<LineIn>,
+    /// Voucher code.
+    #[serde(default)]
+    pub voucher: Option<String>,
+}
+
+/// Tickets of one type.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OrderLineIn)]
+pub struct LineIn {
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// How many.
+    #[schema(minimum = 1, maximum = 100)]
+    pub quantity: i64,
+}
+
+impl OrderIn {
+    fn check(&self) -> Result<(), Problem> {
+        let mut problem = Problem::new(Code::Invalid);
+        if !(1..=MAX_LINES).contains(&self.lines.len()) {
+            problem = problem.field("/lines", "length", format!("1 to {MAX_LINES} lines"));
+        }
+        let mut seen: HashMap<Uuid, usize> = HashMap::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            if !(1..=MAX_QUANTITY_PER_LINE).contains(&line.quantity) {
+                problem = problem.field(
+                    format!("/lines/{index}/quantity"),
+                    "range",
+                    format!("1 to {MAX_QUANTITY_PER_LINE}"),
+                );
+            }
+            match seen.entry(line.ticket_type_id) {
+                Entry::Vacant(entry) => drop(entry.insert(index)),
+                Entry::Occupied(first) => {
+                    problem = problem.field(
+                        format!("/lines/{index}/ticket_type_id"),
+                        "duplicate",
+                        format!("already in line {}: put them together", first.get()),
+                    );
+                }
+            }
+        }
+        problem.or_ok()?;
+        if self.voucher.is_some() {
+            return Err(Problem::new(Code::VoucherInvalid).detail("the event has no such voucher"));
+        }
+        Ok(())
+    }
+}
+
+/// What a body says, so that a repeat of its key can be held to it. The key goes in as well: the
+/// log shows fingerprints, and nobody shall find a body by trying.
+pub fn fingerprint(key: Option<&IdempotencyKey>, body: &impl Serialize) -> Fingerprint {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(key.map_or("", IdempotencyKey::as_str).as_bytes());
+    context.update(b"\n");
+    // A body that was just parsed can be written; were it not, all such bodies would be alike.
+    context.update(&serde_json::to_vec(body).unwrap_or_default());
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(context.finish().as_ref());
+    fingerprint
+}
+
+/// Hold tickets for ten minutes
+///
+/// All lines or none. With an `Idempotency-Key` a repeat has no second effect and gets the same
+/// order.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this wish within its event")),
+    request_body = OrderIn,
+    responses(
+        (status = 201, body = OrderOut),
+        (status = 404, description = "unknown-event, unknown-ticket-type"),
+        (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid"),
+        (status = 422, description = "invalid, idempotency-key-reused"),
+        (status = 503, description = "overloaded, unavailable"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn place(
+    State(app): State<App>,
+    caller: Caller,
+    key: Option<IdempotencyKey>,
+    Json(body): Json<OrderIn>,
+) -> Result<(StatusCode, ETag, axum::Json<OrderOut>), Problem> {
+    body.check()?;
+    let fingerprint = fingerprint(key.as_ref(), &body);
+    let command_id = match &key {
+        Some(key) => derived_id(
+            body.event_id,
+            &[&caller.user_id.to_string(), "POST /v1/orders", key.as_str()],
+        ),
+        None => new_id(),
+    };
+    let order_id = Order::id_of_command(command_id);
+    // A repeat is recognized by its order for ever, whatever the box office still remembers; and
+    // before anything is refused, else the last seat's own order would refuse its repeat.
+    let known = match &key {
+        Some(_) => app
+            .orders
+            .find(order_id)
+            .await
+            .map_err(refusals::database)?,
+        None => None,
+    };
+    let order = match known {
+        Some(order) if order.fingerprint != fingerprint => {
+            return Err(Problem::new(Code::IdempotencyKeyReused));
+        }
+        Some(order) => Arc::new(order),
+        None => {
+            let command = Command::PlaceOrder(PlaceOrder {
+                command_id,
+                event_id: body.event_id,
+                user_id: caller.user_id,
+                lines: body
+                    .lines
+                    .iter()
+                    .map(|line| (line.ticket_type_id, line.quantity))
+                    .collect(),
+                fingerprint,
+                not_after: BoxOffice::not_after(),
+            });
+            submit(&app, &command, order_id).await?
+        }
+    };
+    let events = events_of(&app, [&*order]).await?;
+    let out = order_out(&order, &events);
+    Ok((StatusCode::CREATED, ETag(order.version), axum::Json(out)))
+}
+
+async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<Order>, Problem> {
+    let started = Instant::now();
+    loop {
+        match app.box_office.submit(command).await {
+            Ok(Answer::Order(order)) => return Ok(order),
+            Err(SubmitError::Refused(Refusal::UnknownEvent))
+                if started.elapsed() < UNKNOWN_EVENT_PATIENCE =>
+            {
+                // Published a moment ago: its inventory is on the way.
+                tokio::time::sleep(UNKNOWN_EVENT_LOOK).await;
+            }
+            // The same command had its effect before, or may have had it: the row tells.
+            Ok(_) | Err(SubmitError::TimedOut) => {
+                return match app
+                    .orders
+                    .find(order_id)
+                    .await
+                    .map_err(refusals::database)?
+                {
+                    Some(order) => Ok(Arc::new(order)),
+                    None => Err(refusals::problem(SubmitError::TimedOut)),
+                };
+            }
+            Err(error) => return Err(refusals::problem(error)),
+        }
+    }
+}
+
+/// My orders, newest first
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders",
+    params(("cursor" = Option<String>, Query), ("limit" = Option<u16>, Query, description = "1 to 200, 50 by default")),
+    responses((status = 200, body = Page<OrderOut>)),
+    security(("bearer" = []))
+)]
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    page: PageQuery,
+) -> Result<axum::Json<Page<OrderOut>>, Problem> {
+    let after: Option<Position> = page.cursor()?;
+    let limit = page.limit();
+    let wanted = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+    let positions = app
+        .orders
+        .list_by_user(caller.user_id, after, wanted)
+        .await
+        .map_err(refusals::database)?;
+    let page = Page::cut(positions, limit, |position| *position);
+    let orders = find_all(&app, page.items.iter().map(|(_, id)| *id)).await?;
+    let events = events_of(&app, &orders).await?;
+    let items = orders
+        .iter()
+        .map(|order| order_out(order, &events))
+        .collect();
+    Ok(axum::Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    }))
+}
+
+/// One order
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", tag = "orders",
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = OrderOut), (status = 404, description = "not-found: not there, or not yours")),
+    security(("bearer" = []))
+)]
+pub async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
+    let order = visible(&app, &caller, id).await?;
+    let events = events_of(&app, [&order]).await?;
+    Ok((ETag(order.version), axum::Json(order_out(&order, &events))))
+}
+
+/// The order, if the caller may see it; else it is not there.
+async fn visible(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Problem> {
+    let order = app.orders.find(id).await.map_err(refusals::database)?;
+    order
+        .filter(|order| {
+            order.user_id == caller.user_id || caller.has(Role::Support) || caller.has(Role::Admin)
+        })
+        .ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// Orders by id, in the order asked for; one whose row is not there yet is left out.
+pub async fn find_all(app: &App, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Order>, Problem> {
+    let found: Vec<Option<Order>> = futures::stream::iter(ids.collect::<Vec<_>>())
+        .map(|id| app.orders.find(id))
+        .buffered(READS_AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(refusals::database)?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The events of those orders that have tickets.
+pub async fn events_of<'a>(
+    app: &App,
+    orders: impl IntoIterator<Item = &'a Order>,
+) -> Result<Events, Problem> {
+    let mut events = Events::new();
+    for order in orders {
+        if order.tickets.is_empty() {
+            continue;
+        }
+        if let Entry::Vacant(entry) = events.entry(order.event_id)
+            && let Some(event) = app
+                .events
+                .find(order.event_id)
+                .await
+                .map_err(refusals::database)?
+        {
+            entry.insert(event);
+        }
+    }
+    Ok(events)
+}

@@ -1,0 +1,215 @@
+//! /v1/orders/{id}/payment
+
+use std::time::Duration;
+
+use axum::extract::State;
+use platform::auth::Caller;
+use platform::http::{Code, ETag, IdempotencyKey, Json, Path, Problem};
+use platform::ids::{derived_id, new_id};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::orders::{events_of, fingerprint};
+use super::refusals;
+use super::shapes::{OrderOut, order_out};
+use crate::app::App;
+use crate::box_office::client::{BoxOffice, SubmitError};
+use crate::domain::command::{Answer, Command, Refusal, StartPayment};
+use crate::domain::order::{Order, Status};
+use crate::payment::{CashierError, Charge, ChargeEnd, Method};
+
+/// A charge whose answer got lost is waited for this long.
+const PENDING_PATIENCE: Duration = Duration::from_secs(10);
+const PENDING_LOOK: Duration = Duration::from_millis(200);
+/// A row that is behind the books is looked at this long.
+const ROW_PATIENCE: Duration = Duration::from_secs(2);
+const CARD_DIGITS: usize = 16;
+
+/// A payment.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PaymentIn)]
+pub struct PaymentIn {
+    /// How to pay.
+    pub method: MethodIn,
+}
+
+/// How to pay.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = PaymentMethodIn)]
+pub enum MethodIn {
+    /// No money moves. 4242424242424242 is paid, 4000000000000002 is declined, 4000000000000119
+    /// loses its answer after charging.
+    Simulated {
+        /// 16 digits; spaces do not count.
+        card: String,
+    },
+}
+
+impl MethodIn {
+    fn check(&self) -> Result<Method, Problem> {
+        let MethodIn::Simulated { card } = self;
+        let digits: String = card.chars().filter(|c| *c != ' ').collect();
+        if digits.len() == CARD_DIGITS && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Method::SimulatedCard(digits))
+        } else {
+            Err(Problem::invalid(
+                "/method/card",
+                "format",
+                format!("{CARD_DIGITS} digits"),
+            ))
+        }
+    }
+}
+
+/// Pay an order
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/payment", tag = "payments",
+    params(
+        ("id" = Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this attempt within its order")
+    ),
+    request_body = PaymentIn,
+    responses(
+        (status = 200, body = OrderOut),
+        (status = 402, description = "payment-declined"),
+        (status = 404, description = "not-found"),
+        (status = 409, description = "hold-expired, already-paid, payment-in-progress, too-many-attempts, order-cancelled, already-refunded"),
+        (status = 422, description = "invalid, idempotency-key-reused"),
+        (status = 503, description = "payment-pending, overloaded, unavailable"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn pay(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: Option<IdempotencyKey>,
+    Json(body): Json<PaymentIn>,
+) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
+    let method = body.method.check()?;
+    let order = app
+        .orders
+        .find(id)
+        .await
+        .map_err(refusals::database)?
+        .filter(|order| order.user_id == caller.user_id)
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let command = Command::StartPayment(StartPayment {
+        command_id: match &key {
+            Some(key) => derived_id(
+                id,
+                &[&caller.user_id.to_string(), "POST payment", key.as_str()],
+            ),
+            None => new_id(),
+        },
+        event_id: order.event_id,
+        order_id: id,
+        user_id: caller.user_id,
+        fingerprint: fingerprint(key.as_ref(), &body),
+        not_after: BoxOffice::not_after(),
+    });
+    let paid = match app.box_office.submit(&command).await {
+        Ok(Answer::PaymentStarted { order, payment_id }) => {
+            let charge = Charge {
+                payment_id,
+                order_id: id,
+                amount: order.total,
+                method,
+            };
+            charge_order(&app, &order, &charge).await?
+        }
+        Ok(Answer::PaymentDeclined { .. }) => return Err(declined()),
+        // The same request had its effect, and the order has moved on since.
+        Ok(Answer::SeeRow {
+            payment_id: Some(payment_id),
+            ..
+        }) => ended(&app, id, payment_id).await?,
+        Err(SubmitError::Refused(Refusal::SeeRow)) => {
+            let order = settled_row(&app, id).await?;
+            return Err(refusals::not_payable(order.status)
+                .unwrap_or_else(|| refusals::problem(SubmitError::Refused(Refusal::SeeRow))));
+        }
+        Ok(_) => return Err(refusals::problem(SubmitError::TimedOut)),
+        Err(error) => return Err(refusals::problem(error)),
+    };
+    let events = events_of(&app, [&paid]).await?;
+    Ok((ETag(paid.version), axum::Json(order_out(&paid, &events))))
+}
+
+fn declined() -> Problem {
+    Problem::new(Code::PaymentDeclined).detail("the card was declined; the tickets are still held")
+}
+
+async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
+    match app.cashier.charge(order.event_id, charge).await {
+        Ok(Answer::Order(order)) => Ok((*order).clone()),
+        Ok(Answer::PaymentDeclined { .. }) => Err(declined()),
+        // Settled by somebody else in the same moment, or the answer got lost: find the truth.
+        Ok(_) | Err(CashierError::Provider(_) | CashierError::BoxOffice(SubmitError::TimedOut)) => {
+            await_truth(app, order.id, charge.payment_id).await
+        }
+        Err(error) => Err(refusals::cashier(error)),
+    }
+}
+
+/// Waits until the job has settled a charge whose answer got lost.
+async fn await_truth(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Problem> {
+    let started = Instant::now();
+    loop {
+        let order = app
+            .orders
+            .find(order_id)
+            .await
+            .map_err(refusals::database)?;
+        match order {
+            Some(order) if order.status != Status::Reserved => {
+                return ended(app, order_id, payment_id).await;
+            }
+            _ => {}
+        }
+        // Unknown stays unknown until the provider says so.
+        if let Ok(Some(ChargeEnd::Declined)) = app.cashier.end(payment_id).await {
+            return Err(declined());
+        }
+        if started.elapsed() > PENDING_PATIENCE {
+            return Err(refusals::pending());
+        }
+        tokio::time::sleep(PENDING_LOOK).await;
+    }
+}
+
+/// How the attempt `payment_id` came out, of an order that has left the books.
+async fn ended(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Problem> {
+    let order = settled_row(app, order_id).await?;
+    if order.payment_id == Some(payment_id) {
+        return Ok(order);
+    }
+    match app.cashier.end(payment_id).await {
+        Ok(Some(ChargeEnd::Declined)) => Err(declined()),
+        Ok(_) => Err(refusals::not_payable(order.status).unwrap_or_else(refusals::pending)),
+        Err(error) => Err(refusals::cashier(error)),
+    }
+}
+
+/// The row of an order that has left the books: it may be some moments behind.
+async fn settled_row(app: &App, order_id: Uuid) -> Result<Order, Problem> {
+    let started = Instant::now();
+    loop {
+        let order = app
+            .orders
+            .find(order_id)
+            .await
+            .map_err(refusals::database)?;
+        match order {
+            Some(order) if order.status != Status::Reserved || started.elapsed() > ROW_PATIENCE => {
+                return Ok(order);
+            }
+            None if started.elapsed() > ROW_PATIENCE => return Err(Problem::new(Code::NotFound)),
+            _ => tokio::time::sleep(PENDING_LOOK).await,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the box office refuses, in the words of the API.
+
+use platform::cql::CqlError;
+use platform::http::{Code, Problem};
+
+use crate::box_office::client::SubmitError;
+use crate::domain::command::Refusal;
+use crate::domain::order::Status;
+use crate::payment::CashierError;
+
+/// A refusal as a problem.
+pub fn problem(error: SubmitError) -> Problem {
+    match error {
+        SubmitError::Refused(refusal) => refused(refusal),
+        SubmitError::Overloaded => Problem::new(Code::Overloaded)
+            .detail("too many orders are waiting")
+            .retry_after(1),
+        SubmitError::NotSent => {
+            Problem::new(Code::Unavailable).detail("the order was not taken; nothing has happened")
+        }
+        SubmitError::TimedOut => Problem::new(Code::Unavailable).detail(
+            "no answer in time; send the same request with the same Idempotency-Key to learn it",
+        ),
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TooLate => {
+            Problem::new(Code::Unavailable).detail("decided too late; nothing has happened")
+        }
+        Refusal::UnknownEvent => Problem::new(Code::UnknownEvent),
+        Refusal::UnknownTicketType(id) => {
+            Problem::new(Code::UnknownTicketType).detail(format!("ticket type {id}"))
+        }
+        Refusal::SaleClosed => Problem::new(Code::SaleClosed),
+        Refusal::SoldOut {
+            ticket_type_id,
+            free,
+        } => Problem::new(Code::SoldOut)
+            .detail(format!("{free} tickets of type {ticket_type_id} are left")),
+        Refusal::LimitPerBuyer {
+            ticket_type_id,
+            limit,
+        } => Problem::new(Code::LimitPerBuyer).detail(format!(
+            "one buyer may have {limit} tickets of type {ticket_type_id}"
+        )),
+        Refusal::TotalOutOfRange => {
+            Problem::invalid("/lines", "too-large", "the total is out of range")
+        }
+        Refusal::KeyReused => Problem::new(Code::IdempotencyKeyReused),
+        Refusal::PaymentInProgress => Problem::new(Code::PaymentInProgress),
+        Refusal::AlreadyPaid => Problem::new(Code::AlreadyPaid),
+        Refusal::HoldExpired => Problem::new(Code::HoldExpired),
+        Refusal::TooManyAttempts => Problem::new(Code::TooManyAttempts),
+        // Handlers read the row before they get here; what is left is an order that moved twice.
+        Refusal::SeeRow => Problem::new(Code::Unavailable).detail("the order is changing"),
+    }
+}
+
+/// Why an order in this status takes no payment; `None` while it does.
+pub fn not_payable(status: Status) -> Option<Problem> {
+    match status {
+        Status::Reserved => None,
+        Status::Paid => Some(Problem::new(Code::AlreadyPaid)),
+        Status::Expired => Some(Problem::new(Code::HoldExpired)),
+        Status::Cancelled => Some(Problem::new(Code::OrderCancelled)),
+        Status::Refunded => Some(Problem::new(Code::AlreadyRefunded)),
+    }
+}
+
+/// The database is away.
+pub fn database(error: CqlError) -> Problem {
+    Problem::unavailable(error)
+}
+
+/// A payment without a known end.
+pub fn cashier(error: CashierError) -> Problem {
+    match error {
+        CashierError::BoxOffice(error) => problem(error),
+        CashierError::Cql(error) => database(error),
+        CashierError::Provider(_) => pending(),
+    }
+}
+
+/// The truth about a payment is not known yet.
+pub fn pending() -> Problem {
+    Problem::new(Code::PaymentPending)
+        .detail("the payment provider has not answered; repeat with the same Idempotency-Key")
+        .retry_after(5)
+}

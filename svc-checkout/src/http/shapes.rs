@@ -1,0 +1,177 @@
+//! Orders and tickets as the API shows them.
+
+use std::collections::HashMap;
+
+use platform::clock::Timestamp;
+use platform::money::Money;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::order::{Order, Status, Ticket};
+use crate::store::events::EventInfo;
+
+/// Events of some orders, by id; an event whose snapshot has not arrived yet is missing.
+pub type Events = HashMap<Uuid, EventInfo>;
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Order)]
+pub struct OrderOut {
+    /// Id.
+    pub id: Uuid,
+    /// Number for people.
+    #[schema(example = "O-7G3KQ0ZT5M")]
+    pub number: String,
+    /// reserved, paid, expired, cancelled or refunded.
+    pub status: &'static str,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// What was ordered.
+    pub lines: Vec<LineOut>,
+    /// Voucher code.
+    #[schema(required = true)]
+    pub voucher: Option<String>,
+    /// What the voucher took off.
+    pub discount: Money,
+    /// What is to be paid, or was.
+    pub total: Money,
+    /// End of the hold, while the order is reserved.
+    #[schema(required = true)]
+    pub expires_at: Option<Timestamp>,
+    /// When it was placed.
+    pub created_at: Timestamp,
+    /// Grows with every change.
+    pub version: i64,
+    /// Its tickets, once it is paid.
+    pub tickets: Vec<TicketOut>,
+}
+
+/// Tickets of one type in an order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderLine)]
+pub struct LineOut {
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// How many.
+    pub quantity: i64,
+    /// Price of one.
+    pub unit_price: Money,
+    /// quantity × unit_price.
+    pub line_total: Money,
+}
+
+/// A ticket.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ticket)]
+pub struct TicketOut {
+    /// Id.
+    pub id: Uuid,
+    /// From 1, gapless per event in the order of payment.
+    pub number: i64,
+    /// Order.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// general, vip, …
+    pub kind: String,
+    /// Price paid.
+    pub price: Money,
+    /// The event; null in the first moments of an event's life.
+    #[schema(required = true)]
+    pub event: Option<TicketEventOut>,
+    /// When it was paid.
+    pub purchased_at: Timestamp,
+    /// valid, admitted or revoked.
+    pub status: &'static str,
+}
+
+/// What a ticket says of its event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TicketEvent)]
+pub struct TicketEventOut {
+    /// Title.
+    pub name: String,
+    /// Start.
+    pub starts_at: Timestamp,
+    /// IANA zone of the place.
+    pub time_zone: String,
+    /// Place.
+    pub venue: VenueOut,
+}
+
+/// A place.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Venue)]
+pub struct VenueOut {
+    /// Name of the house.
+    pub name: String,
+    /// City.
+    pub city: String,
+    /// Street address.
+    pub address: String,
+}
+
+/// An order with the events of its tickets.
+pub fn order_out(order: &Order, events: &Events) -> OrderOut {
+    OrderOut {
+        id: order.id,
+        number: order.number(),
+        status: order.status.as_str(),
+        event_id: order.event_id,
+        user_id: order.user_id,
+        lines: order
+            .lines
+            .iter()
+            .map(|line| LineOut {
+                ticket_type_id: line.ticket_type_id,
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+                line_total: line.line_total,
+            })
+            .collect(),
+        voucher: None,
+        discount: Money::zero(order.total.currency),
+        total: order.total,
+        expires_at: order.expires_at,
+        created_at: order.reserved_at,
+        version: order.version,
+        tickets: order
+            .tickets
+            .iter()
+            .map(|ticket| ticket_out(order, ticket, events))
+            .collect(),
+    }
+}
+
+/// A ticket of an order.
+pub fn ticket_out(order: &Order, ticket: &Ticket, events: &Events) -> TicketOut {
+    TicketOut {
+        id: ticket.id,
+        number: ticket.number,
+        order_id: order.id,
+        event_id: order.event_id,
+        ticket_type_id: ticket.ticket_type_id,
+        kind: ticket.kind.to_string(),
+        price: ticket.price,
+        event: events.get(&order.event_id).map(|event| TicketEventOut {
+            name: event.name.clone(),
+            starts_at: event.starts_at,
+            time_zone: event.time_zone.clone(),
+            venue: VenueOut {
+                name: event.venue_name.clone(),
+                city: event.venue_city.clone(),
+                address: event.venue_address.clone(),
+            },
+        }),
+        purchased_at: order.updated_at,
+        status: match order.status {
+            Status::Paid => "valid",
+            _ => "revoked",
+        },
+    }
+}

@@ -1,0 +1,59 @@
+//! /v1/tickets
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use platform::auth::Caller;
+use platform::http::{Page, PageQuery, Problem};
+use uuid::Uuid;
+
+use super::orders::{events_of, find_all};
+use super::refusals;
+use super::shapes::{TicketOut, ticket_out};
+use crate::app::App;
+use crate::domain::order::Order;
+use crate::store::orders::Position;
+
+/// My tickets, newest first
+#[utoipa::path(
+    get, path = "/v1/tickets", tag = "tickets",
+    params(("cursor" = Option<String>, Query), ("limit" = Option<u16>, Query, description = "1 to 200, 50 by default")),
+    responses((status = 200, body = Page<TicketOut>)),
+    security(("bearer" = []))
+)]
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    page: PageQuery,
+) -> Result<axum::Json<Page<TicketOut>>, Problem> {
+    let after: Option<Position> = page.cursor()?;
+    let limit = page.limit();
+    let wanted = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+    let found = app
+        .orders
+        .list_tickets(caller.user_id, after, wanted)
+        .await
+        .map_err(refusals::database)?;
+    let page = Page::cut(found, limit, |(at, id, _)| (*at, *id));
+    let mut order_ids: Vec<Uuid> = page.items.iter().map(|(_, _, order)| *order).collect();
+    order_ids.dedup();
+    let orders = find_all(&app, order_ids.into_iter()).await?;
+    let events = events_of(&app, &orders).await?;
+    let by_id: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
+    let items = page
+        .items
+        .iter()
+        .filter_map(|(_, ticket_id, order_id)| {
+            let order = by_id.get(order_id)?;
+            let ticket = order
+                .tickets
+                .iter()
+                .find(|ticket| ticket.id == *ticket_id)?;
+            Some(ticket_out(order, ticket, &events))
+        })
+        .collect();
+    Ok(axum::Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    }))
+}

@@ -1,0 +1,4 @@
+//! Loops on a clock.
+
+pub mod make_refunds;
+pub mod settle_payments;

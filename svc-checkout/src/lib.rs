@@ -1,0 +1,287 @@
+//! Orders, payments and tickets. The heart is [`box_office`]; [`domain`] has its rules.
+
+pub mod app;
+pub mod box_office;
+pub mod config;
+pub mod consume;
+pub mod domain;
+pub mod http;
+pub mod jobs;
+pub mod payment;
+pub mod routes;
+pub mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use platform::auth::Verifier;
+use platform::avro::Registry;
+use platform::cql;
+use platform::http::{admin, server};
+use platform::kafka::consumer::{self, ConsumerSpec};
+use platform::kafka::table::read_table;
+use platform::kafka::topics;
+use platform::shutdown::Shutdown;
+use platform::telemetry::Metrics;
+use schemas::topics::{
+    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_ORDERS,
+    CHECKOUT_PAYMENTS, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
+};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use app::App;
+use box_office::changelog::Changelog;
+use box_office::client::BoxOffice;
+use box_office::commands::CommandEncoders;
+use box_office::engine::Engine;
+use box_office::inventory::InventoryTable;
+use box_office::projector::{self, BACKLOG, Projection};
+use box_office::waiters::Waiters;
+use box_office::worklist::Worklist;
+use box_office::{Shared, kafka};
+use config::Config;
+use payment::{Cashier, Simulated};
+use store::events::EventStore;
+use store::orders::OrderStore;
+use store::simulated_charges::ChargeStore;
+
+/// Topics that this service owns.
+const OWN_TOPICS: &[Topic] = &[
+    CHECKOUT_COMMANDS,
+    CHECKOUT_ORDERS,
+    CHECKOUT_PAYMENTS,
+    CHECKOUT_STOCK,
+    CHECKOUT_STATE,
+    CHECKOUT_DRAIN,
+];
+
+/// Creates tables and topics and registers the records.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    cql::migrate(&config.cql, store::MIGRATIONS).await?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    registry.require_compatibility().await?;
+    CommandEncoders::register(&registry).await?;
+    Changelog::register(&registry).await?;
+    topics::create(&config.kafka, OWN_TOPICS).await?;
+    topics::create_dead_letter(&config.kafka, CHECKOUT_COMMANDS.name, box_office::GROUP).await?;
+    topics::create_dead_letter(
+        &config.kafka,
+        CATALOG_EVENTS.name,
+        consume::catalog_events::GROUP,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Binds the configured ports and runs.
+pub async fn serve(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
+    let bind = async |addr| {
+        TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("listen on {addr}"))
+    };
+    let listener = bind(config.http.http_addr).await?;
+    let admin = bind(config.http.admin_addr).await?;
+    run(config, listener, admin, metrics, shutdown).await
+}
+
+/// The only wiring. Ends after `shutdown`: requests first, then the engine with its hand-over,
+/// then the projector.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    topics::verify(&config.kafka, OWN_TOPICS)?;
+    topics::verify(&config.kafka, &[CATALOG_EVENTS, CATALOG_INVENTORY])?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    let session = cql::connect(&config.cql).await?;
+    let orders = Arc::new(OrderStore::new(Arc::clone(&session)).await?);
+    let events = Arc::new(EventStore::new(Arc::clone(&session)).await?);
+    let charges = ChargeStore::new(Arc::clone(&session)).await?;
+    let projection = Arc::new(Projection::new(
+        OrderStore::new(Arc::clone(&session)).await?,
+    ));
+
+    let (newer_inventory, inventory_for_engine) = std::sync::mpsc::channel();
+    let shared = Shared {
+        waiters: Arc::new(Waiters::default()),
+        worklist: Arc::new(Worklist::default()),
+        inventory: Arc::new(InventoryTable::new(newer_inventory)),
+        registry: registry.clone(),
+    };
+    let box_office = Arc::new(BoxOffice::new(
+        &config.kafka.brokers,
+        &config.engine.instance_name,
+        config.kafka.event_partitions,
+        CommandEncoders::register(&registry).await?,
+        Arc::clone(&shared.waiters),
+    )?);
+    let cashier = Arc::new(Cashier::new(
+        Arc::new(Simulated::new(charges)),
+        Arc::clone(&box_office),
+        Arc::clone(&orders),
+    ));
+
+    // The engine and what follows it stop after the last request; the rest at once.
+    let stop_engine = CancellationToken::new();
+    let background = shutdown.token().clone();
+    let caught_up = Arc::new(watch::Sender::new(false));
+    let joined = Arc::new(AtomicBool::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    spawn_inventory(
+        &mut tasks,
+        &config,
+        &shared,
+        &caught_up,
+        stop_engine.clone(),
+    );
+    tasks.spawn(jobs::settle_payments::run(
+        Arc::clone(&shared.worklist),
+        Arc::clone(&cashier),
+        background.clone(),
+    ));
+    tasks.spawn(jobs::make_refunds::run(
+        Arc::clone(&shared.worklist),
+        Arc::clone(&cashier),
+        background.clone(),
+    ));
+    spawn_events(&mut tasks, &config, &registry, &events, background);
+
+    let (committed, batches) = mpsc::channel(BACKLOG);
+    let projector = tokio::spawn(projector::run(
+        batches,
+        Arc::clone(&projection),
+        Arc::clone(&shared.waiters),
+        kafka::reader(&config.engine, "read_committed")?,
+    ));
+    let engine = Engine {
+        config: config.engine.clone(),
+        changelog: Changelog::register(&registry).await?,
+        shared: shared.clone(),
+        projection,
+        committed,
+        inventory: inventory_for_engine,
+        joined: Arc::clone(&joined),
+        stop: stop_engine.clone(),
+        runtime: Handle::current(),
+    };
+    let fenced = CancellationToken::new();
+    let engine = engine.spawn(fenced.clone())?;
+    // A replacement has our name: this process has nothing left to do.
+    let on_fence = shutdown.clone();
+    tasks.spawn(async move {
+        fenced.cancelled().await;
+        on_fence.trigger();
+    });
+
+    let checks = admin::Checks::new()
+        .with("cql", move || ping(Arc::clone(&session)))
+        .with("box-office", move || {
+            let joined = joined.load(Ordering::SeqCst);
+            async move {
+                anyhow::ensure!(joined, "no share of the partitions yet");
+                Ok::<(), anyhow::Error>(())
+            }
+        })
+        .with("catalog.inventory", move || {
+            let caught_up = *caught_up.borrow();
+            async move {
+                anyhow::ensure!(caught_up, "not read to its end yet");
+                Ok::<(), anyhow::Error>(())
+            }
+        });
+    tokio::spawn(admin::serve(
+        admin_listener,
+        checks,
+        metrics,
+        shutdown.clone(),
+    ));
+
+    let app = App {
+        verifier: Verifier::new(&config.auth)?,
+        box_office: Arc::clone(&box_office),
+        inventory: Arc::clone(&shared.inventory),
+        orders,
+        events,
+        cashier,
+    };
+    server::serve(
+        listener,
+        routes::router(app),
+        server::Limits::default(),
+        shutdown,
+    )
+    .await?;
+
+    stop_engine.cancel();
+    tokio::task::spawn_blocking(move || engine.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the engine panicked"))?;
+    projector.await?;
+    tasks.abort_all();
+    tokio::task::spawn_blocking(move || box_office.flush()).await?;
+    Ok(())
+}
+
+async fn ping(session: Arc<scylla::client::session::Session>) -> anyhow::Result<()> {
+    session
+        .query_unpaged("SELECT key FROM system.local", ())
+        .await?;
+    Ok(())
+}
+
+fn spawn_inventory(
+    tasks: &mut tokio::task::JoinSet<()>,
+    config: &Config,
+    shared: &Shared,
+    caught_up: &Arc<watch::Sender<bool>>,
+    stop: CancellationToken,
+) {
+    let (kafka, registry) = (config.kafka.clone(), shared.registry.clone());
+    let (table, caught_up) = (Arc::clone(&shared.inventory), Arc::clone(caught_up));
+    tasks.spawn(async move {
+        let partitions = kafka.event_partitions;
+        let read = read_table(
+            &kafka,
+            &registry,
+            CATALOG_INVENTORY.name,
+            partitions,
+            |record| consume::catalog_inventory::take(&table, record),
+            &caught_up,
+            stop,
+        );
+        if let Err(error) = read.await {
+            tracing::error!(error = ?error, "catalog.inventory");
+        }
+    });
+}
+
+fn spawn_events(
+    tasks: &mut tokio::task::JoinSet<()>,
+    config: &Config,
+    registry: &Registry,
+    events: &Arc<EventStore>,
+    stop: CancellationToken,
+) {
+    let (kafka, registry) = (config.kafka.clone(), registry.clone());
+    let handler = Arc::new(consume::catalog_events::CatalogEvents {
+        events: Arc::clone(events),
+    });
+    tasks.spawn(async move {
+        let spec = ConsumerSpec {
+            group: consume::catalog_events::GROUP.into(),
+            topics: vec![CATALOG_EVENTS.name],
+            personal: false,
+        };
+        if let Err(error) = consumer::run(&kafka, &registry, spec, handler, stop).await {
+            tracing::error!(error = ?error, "catalog.events");
+        }
+    });
+}

@@ -1,0 +1,38 @@
+//! Every URL and its handler.
+
+use axum::Router;
+use platform::http::docs;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::{orders, payments, tickets};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "svc-checkout",
+    description = "Orders, payments and tickets.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Api;
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(orders::place, orders::list))
+        .routes(routes!(orders::get))
+        .routes(routes!(payments::pay))
+        .routes(routes!(tickets::list))
+}
+
+/// The document that `svc-checkout openapi` prints.
+pub fn openapi() -> OpenApi {
+    api().into_openapi()
+}
+
+/// The routes with their documentation.
+pub fn router(app: App) -> Router {
+    let (router, openapi) = api().split_for_parts();
+    router.merge(docs::router(&openapi)).with_state(app)
+}

@@ -1,0 +1,118 @@
+//! What a ticket says of its event: a projection of catalog.events.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use platform::cql::{self, CqlError};
+use scylla::DeserializeRow;
+use scylla::client::session::Session;
+use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
+
+/// An event as a ticket shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventInfo {
+    /// Title.
+    pub name: String,
+    /// Start.
+    pub starts_at: Timestamp,
+    /// IANA zone of the place.
+    pub time_zone: String,
+    /// Name of the house.
+    pub venue_name: String,
+    /// City.
+    pub venue_city: String,
+    /// Street address.
+    pub venue_address: String,
+}
+
+#[derive(DeserializeRow)]
+struct EventRow {
+    name: String,
+    starts_at: i64,
+    time_zone: String,
+    venue_name: String,
+    venue_city: String,
+    venue_address: String,
+}
+
+/// Reads and writes events.
+pub struct EventStore {
+    session: Arc<Session>,
+    insert: PreparedStatement,
+    delete: PreparedStatement,
+    select: PreparedStatement,
+}
+
+impl EventStore {
+    /// Prepares the statements.
+    pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
+        Ok(Self {
+            // The version is the row's timestamp: an older snapshot that is read again loses.
+            insert: cql::prepare(
+                &session,
+                "INSERT INTO events (event_id, version, name, starts_at, time_zone, venue_name, \
+                 venue_city, venue_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+            )
+            .await?,
+            delete: cql::prepare(&session, "DELETE FROM events WHERE event_id = ?").await?,
+            select: cql::prepare(
+                &session,
+                "SELECT name, starts_at, time_zone, venue_name, venue_city, venue_address \
+                 FROM events WHERE event_id = ?",
+            )
+            .await?,
+            session,
+        })
+    }
+
+    /// Takes a snapshot; an older one changes nothing.
+    pub async fn put(
+        &self,
+        event_id: Uuid,
+        version: i64,
+        event: &EventInfo,
+    ) -> Result<(), CqlError> {
+        let values = (
+            event_id,
+            version,
+            &event.name,
+            event.starts_at.as_micros(),
+            &event.time_zone,
+            &event.venue_name,
+            &event.venue_city,
+            &event.venue_address,
+            version,
+        );
+        self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+
+    /// The event is gone.
+    pub async fn delete(&self, event_id: Uuid) -> Result<(), CqlError> {
+        self.session
+            .execute_unpaged(&self.delete, (event_id,))
+            .await?;
+        Ok(())
+    }
+
+    /// The event with this id.
+    pub async fn find(&self, event_id: Uuid) -> Result<Option<EventInfo>, CqlError> {
+        let row = self
+            .session
+            .execute_unpaged(&self.select, (event_id,))
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?
+            .maybe_first_row::<EventRow>()
+            .map_err(CqlError::answer)?;
+        Ok(row.map(|row| EventInfo {
+            name: row.name,
+            starts_at: Timestamp::from_micros(row.starts_at),
+            time_zone: row.time_zone,
+            venue_name: row.venue_name,
+            venue_city: row.venue_city,
+            venue_address: row.venue_address,
+        }))
+    }
+}

@@ -1,0 +1,23 @@
+//! The tables of the keyspace.
+
+pub mod events;
+pub mod orders;
+pub mod simulated_charges;
+
+use platform::cql::Migration;
+
+/// The migrations, in order.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_orders",
+        text: include_str!("../../migrations/0001_orders.cql"),
+    },
+    Migration {
+        name: "0002_events",
+        text: include_str!("../../migrations/0002_events.cql"),
+    },
+    Migration {
+        name: "0003_simulated_provider",
+        text: include_str!("../../migrations/0003_simulated_provider.cql"),
+    },
+];

@@ -1,0 +1,147 @@
+//! How users come into being and change: intent, then row, then publication, so that a crash at any step leaves one
+//! user or none, and what the topic says last is what the row says.
+
+use std::sync::Arc;
+
+use platform::auth::RoleSet;
+use platform::clock::Timestamp;
+use platform::cql::CqlError;
+use platform::ids::new_id;
+use platform::intent::{Intents, PublishError};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::domain::email::Email;
+use crate::domain::locale::Locale;
+use crate::domain::name::Name;
+use crate::domain::phone::Phone;
+use crate::domain::user::User;
+use crate::password::{Passwords, PoolError};
+use crate::store::email_claims::EmailClaims;
+use crate::store::users::Users;
+use crate::user_topic::UserTopic;
+
+/// How often a change is tried that may start from any version.
+const CHANGE_ATTEMPTS: u32 = 5;
+
+/// Makes and changes users.
+pub struct Accounts {
+    /// Who has which address.
+    pub claims: EmailClaims,
+    /// The users.
+    pub users: Arc<Users>,
+    /// Publications that are owed.
+    pub intents: Arc<Intents>,
+    /// Where users are published.
+    pub topic: Arc<UserTopic>,
+    /// Hashes passwords.
+    pub passwords: Arc<Passwords>,
+}
+
+/// A user to be, with a password that the policy allows.
+pub struct NewAccount {
+    /// The address, to be claimed.
+    pub email: Email,
+    /// The password.
+    pub password: SecretString,
+    /// What to call the person.
+    pub name: Name,
+    /// Where text messages go.
+    pub phone: Option<Phone>,
+    /// The language of mails.
+    pub locale: Locale,
+    /// What the person may do.
+    pub roles: RoleSet,
+}
+
+/// Why a user was not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Another user has the address.
+    #[error("the address is taken")]
+    EmailTaken,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotFound,
+    /// The user changed in the meantime.
+    #[error("the user changed in the meantime")]
+    Stale,
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Password(#[from] PoolError),
+    /// The database is away: it may or may not have happened.
+    #[error(transparent)]
+    Store(#[from] CqlError),
+    /// It happened, and the publication is still owed.
+    #[error("publish the user")]
+    Publish(#[from] PublishError),
+}
+
+impl Accounts {
+    /// Makes a user.
+    ///
+    /// The claim of the address gives the id, for ever, and the row with that id is the user. Whoever finds a claim
+    /// without a user goes on where the other stopped; of several who do, the one whose row is first is the user.
+    pub async fn create(&self, new: NewAccount) -> Result<User, AccountError> {
+        let email = new.email.key();
+        // The common refusal should not cost a hash.
+        if let Some(holder) = self.claims.find(&email).await?
+            && self.users.find(holder).await?.is_some()
+        {
+            return Err(AccountError::EmailTaken);
+        }
+        let password_hash = self.passwords.hash(new.password).await?;
+
+        let now = Timestamp::now();
+        let user = User {
+            id: self.claims.claim(&email, new_id(), now).await?,
+            version: 1,
+            email: new.email,
+            name: new.name,
+            phone: new.phone,
+            locale: new.locale,
+            roles: new.roles,
+            email_verified: false,
+            // As it will be read: the answer to this request and to the next one must not differ.
+            created_at: Timestamp::from_millis(now.as_millis()),
+        };
+        let intent = self.intents.begin(user.id).await?;
+        if !self.users.insert(&user, &password_hash, intent.id).await? {
+            self.intents.done(intent).await?;
+            return Err(AccountError::EmailTaken);
+        }
+        self.intents.settle(&*self.topic, intent).await?;
+        Ok(user)
+    }
+
+    /// Replaces a user by what `change` makes of the newest version. It may refuse, and it may be asked several times;
+    /// a user that it leaves as it is stays at its version.
+    pub async fn change<E: From<AccountError>>(
+        &self,
+        id: Uuid,
+        change: impl Fn(User) -> Result<User, E>,
+    ) -> Result<User, E> {
+        let failed = |error: CqlError| E::from(error.into());
+        for _ in 0..CHANGE_ATTEMPTS {
+            let stored = self.users.find_newest(id).await.map_err(failed)?;
+            let user = stored.ok_or(AccountError::NotFound)?.user;
+            let changed = change(user.clone())?;
+            if changed == user {
+                return Ok(user);
+            }
+            let intent = self.intents.begin(id).await.map_err(failed)?;
+            if self
+                .users
+                .update(&changed, intent.id)
+                .await
+                .map_err(failed)?
+            {
+                let published = self.intents.settle(&*self.topic, intent).await;
+                published.map_err(AccountError::from)?;
+                return Ok(changed);
+            }
+            self.intents.done(intent).await.map_err(failed)?;
+        }
+        Err(AccountError::Stale.into())
+    }
+}

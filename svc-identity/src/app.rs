@@ -1,0 +1,32 @@
+//! What handlers and jobs share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use platform::auth::Verifier;
+
+use crate::accounts::Accounts;
+use crate::password::Passwords;
+use crate::store::sessions::Sessions;
+use crate::store::users::Users;
+use crate::tokens::Tokens;
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone, FromRef)]
+pub struct App {
+    /// Makes and changes users.
+    pub accounts: Arc<Accounts>,
+    /// Reads users.
+    pub users: Arc<Users>,
+    /// Verifies passwords.
+    pub passwords: Arc<Passwords>,
+    /// Sign-ins.
+    pub sessions: Arc<Sessions>,
+    /// When a user must sign in again.
+    pub session_lifetime: Duration,
+    /// Signs access tokens.
+    pub tokens: Arc<Tokens>,
+    /// Verifies access tokens.
+    pub verifier: Arc<Verifier>,
+}

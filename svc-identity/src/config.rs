@@ -1,0 +1,262 @@
+//! Settings, from the environment.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use platform::config::{
+    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, instance_name,
+};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+
+use crate::domain::email::Email;
+use crate::domain::password;
+
+/// The password of the local stack's users. Everyone can read it here, so production refuses it.
+const LOCAL_PASSWORD: &str = "correct horse battery staple";
+/// Bytes of the key that encrypts the signing keys: AES-256.
+pub const KEY_ENCRYPTION_KEY_BYTES: usize = 32;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// All settings of the service.
+pub struct Config {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// How Kafka and the registry are reached.
+    pub kafka: KafkaConfig,
+    /// How the database is reached.
+    pub cql: CqlConfig,
+    /// The issuer, which this service is, and where its keys are fetched from like by everyone else.
+    pub auth: AuthConfig,
+    /// The name of this instance.
+    pub instance_name: String,
+    /// What a password costs.
+    pub passwords: PasswordConfig,
+    /// When a user must sign in again (`IDENTITY_SESSION_LIFETIME`).
+    pub session_lifetime: Duration,
+    /// Encrypts the signing keys at rest (`IDENTITY_KEY_ENCRYPTION_KEY`).
+    pub key_encryption_key: SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>,
+    /// Who is made admin at the first start, if anyone.
+    pub first_admin: Option<FirstAdmin>,
+}
+
+/// What `migrate` needs.
+pub struct MigrateConfig {
+    /// How Kafka and the registry are reached.
+    pub kafka: KafkaConfig,
+    /// How the database is reached.
+    pub cql: CqlConfig,
+}
+
+/// The cost of Argon2id and how much of it is paid at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct PasswordConfig {
+    /// Memory of one hash in KiB (`IDENTITY_ARGON2_MEMORY_KIB`).
+    pub memory_kib: u32,
+    /// Passes over the memory (`IDENTITY_ARGON2_ITERATIONS`).
+    pub iterations: u32,
+    /// Lanes (`IDENTITY_ARGON2_LANES`).
+    pub lanes: u32,
+    /// Hashes at a time (`IDENTITY_HASH_THREADS`).
+    pub threads: usize,
+    /// Hashes that may wait; one more is refused (`IDENTITY_HASH_QUEUE`).
+    pub queue: usize,
+}
+
+/// `IDENTITY_FIRST_ADMIN_EMAIL` and `IDENTITY_FIRST_ADMIN_PASSWORD`.
+pub struct FirstAdmin {
+    /// The address.
+    pub email: Email,
+    /// The password, which the policy allows.
+    pub password: SecretString,
+}
+
+impl Config {
+    /// Reads all settings and notes each that is missing or wrong.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let app_env = AppEnv::from_env(env);
+        let http = HttpConfig::from_env(env);
+        let kafka = KafkaConfig::from_env(env);
+        let cql = CqlConfig::from_env(env);
+        let auth = AuthConfig::from_env(env);
+        let instance_name = instance_name(env);
+        let passwords = PasswordConfig::from_env(env);
+        let session_lifetime = env.or_in(
+            "IDENTITY_SESSION_LIFETIME",
+            30 * DAY,
+            Duration::from_secs(60)..=365 * DAY,
+        );
+        let key_encryption_key = key_encryption_key(env);
+        let first_admin = first_admin(env, app_env);
+        Some(Self {
+            http: http?,
+            kafka: kafka?,
+            cql: cql?,
+            auth: auth?,
+            instance_name: instance_name?,
+            passwords: passwords?,
+            session_lifetime: session_lifetime?,
+            key_encryption_key: key_encryption_key?,
+            first_admin: first_admin?,
+        })
+    }
+}
+
+impl MigrateConfig {
+    /// Reads the settings of the stores.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let kafka = KafkaConfig::from_env(env);
+        let cql = CqlConfig::from_env(env);
+        Some(Self {
+            kafka: kafka?,
+            cql: cql?,
+        })
+    }
+}
+
+impl PasswordConfig {
+    /// The defaults of the cost are those that OWASP's Password Storage Cheat Sheet names first.
+    fn from_env(env: &mut Env) -> Option<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let memory_kib = env.or_in("IDENTITY_ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576);
+        let iterations = env.or_in("IDENTITY_ARGON2_ITERATIONS", 2, 1..=100);
+        let lanes = env.or_in("IDENTITY_ARGON2_LANES", 1, 1..=16);
+        let threads = env.or_in("IDENTITY_HASH_THREADS", cores, 1..=256);
+        let queue = env.or_in("IDENTITY_HASH_QUEUE", 64, 1..=10_000);
+        Some(Self {
+            memory_kib: memory_kib?,
+            iterations: iterations?,
+            lanes: lanes?,
+            threads: threads?,
+            queue: queue?,
+        })
+    }
+}
+
+fn key_encryption_key(env: &mut Env) -> Option<SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>> {
+    const NAME: &str = "IDENTITY_KEY_ENCRYPTION_KEY";
+    let text = env.secret(NAME)?;
+    let bytes = STANDARD.decode(text.expose_secret().trim()).ok();
+    let key = bytes.and_then(|bytes| bytes.try_into().ok());
+    if key.is_none() {
+        env.reject(
+            NAME,
+            "32 random bytes in base64, such as `openssl rand -base64 32` prints",
+        );
+    }
+    key.map(|key| SecretBox::new(Box::new(key)))
+}
+
+/// The outer `None` means that something is wrong.
+fn first_admin(env: &mut Env, app_env: Option<AppEnv>) -> Option<Option<FirstAdmin>> {
+    const EMAIL: &str = "IDENTITY_FIRST_ADMIN_EMAIL";
+    const PASSWORD: &str = "IDENTITY_FIRST_ADMIN_PASSWORD";
+    let email: Option<String> = env.optional(EMAIL)?;
+    let password = env.optional_secret(PASSWORD)?;
+    let (email, password) = match (email, password) {
+        (None, None) => return Some(None),
+        (Some(email), Some(password)) => (email, password),
+        _ => {
+            env.reject(EMAIL, format!("{EMAIL} and {PASSWORD} both or neither"));
+            return None;
+        }
+    };
+    let parsed = Email::parse(&email);
+    if let Err(error) = parsed {
+        env.reject(EMAIL, error.allowed);
+    }
+    let checked = password::check_new(password.expose_secret());
+    if let Err(error) = checked {
+        env.reject(PASSWORD, error.allowed);
+    }
+    let known = password.expose_secret() == LOCAL_PASSWORD && app_env != Some(AppEnv::Local);
+    if known {
+        env.reject(
+            PASSWORD,
+            "a password of your own, not the one of the local stack",
+        );
+    }
+    let email = parsed.ok().filter(|_| checked.is_ok() && !known)?;
+    Some(Some(FirstAdmin { email, password }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(more: &[(&'static str, &'static str)]) -> Env {
+        let base = [
+            ("APP_ENV", "local"),
+            ("HTTP_ADDR", "127.0.0.1:8101"),
+            ("ADMIN_ADDR", "127.0.0.1:9101"),
+            ("KAFKA_BROKERS", "localhost:9092"),
+            ("EVENT_PARTITIONS", "6"),
+            ("KAFKA_REPLICATION_FACTOR", "1"),
+            ("SCHEMA_REGISTRY_URL", "http://localhost:8085"),
+            ("CQL_NODES", "localhost:9042"),
+            ("CQL_KEYSPACE", "identity"),
+            ("CQL_REPLICATION_FACTOR", "1"),
+            ("CQL_DATACENTER", "datacenter1"),
+            ("AUTH_ISSUER", "http://localhost:8080"),
+            (
+                "AUTH_JWKS_URL",
+                "http://localhost:8101/.well-known/jwks.json",
+            ),
+            ("INSTANCE_NAME", "svc-identity-1"),
+            (
+                "IDENTITY_KEY_ENCRYPTION_KEY",
+                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            ),
+        ];
+        Env::from_map(base.into_iter().chain(more.iter().copied()))
+    }
+
+    fn wrong(more: &[(&'static str, &'static str)]) -> Vec<String> {
+        match env(more).read(Config::from_env) {
+            Ok(_) => vec![],
+            Err(error) => error
+                .problems()
+                .iter()
+                .map(|problem| problem.name.clone())
+                .collect(),
+        }
+    }
+
+    const EMAIL: (&str, &str) = ("IDENTITY_FIRST_ADMIN_EMAIL", "admin@example.com");
+    const PASSWORD: (&str, &str) = ("IDENTITY_FIRST_ADMIN_PASSWORD", LOCAL_PASSWORD);
+
+    #[test]
+    fn the_local_password_is_for_local_stacks() {
+        assert!(wrong(&[]).is_empty());
+        assert!(wrong(&[EMAIL, PASSWORD]).is_empty());
+        assert_eq!(
+            wrong(&[EMAIL, PASSWORD, ("APP_ENV", "production")]),
+            [PASSWORD.0]
+        );
+        let own = (PASSWORD.0, "another horse");
+        assert!(wrong(&[EMAIL, own, ("APP_ENV", "production")]).is_empty());
+    }
+
+    #[test]
+    fn half_a_first_admin_is_refused() {
+        assert_eq!(wrong(&[EMAIL]), [EMAIL.0]);
+        assert_eq!(wrong(&[PASSWORD]), [EMAIL.0]);
+        assert_eq!(
+            wrong(&[(EMAIL.0, "admin"), (PASSWORD.0, "short")]),
+            [EMAIL.0, PASSWORD.0]
+        );
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        for key in [
+            "AAAA",
+            "not base64",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            let name = "IDENTITY_KEY_ENCRYPTION_KEY";
+            assert_eq!(wrong(&[(name, key)]), [name]);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The rules: pure, without I/O, clock or wire formats.
+
+pub mod email;
+pub mod key_ring;
+pub mod locale;
+pub mod name;
+pub mod password;
+pub mod phone;
+pub mod roles;
+pub mod session;
+pub mod user;
+
+/// A value that a rule does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{allowed}")]
+pub struct NotAllowed {
+    /// The rule, for programs: `length`, `form`, `unknown`, …
+    pub rule: &'static str,
+    /// What would be allowed, for people.
+    pub allowed: &'static str,
+}
+
+impl NotAllowed {
+    const fn new(rule: &'static str, allowed: &'static str) -> Self {
+        Self { rule, allowed }
+    }
+}

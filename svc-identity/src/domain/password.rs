@@ -1,0 +1,64 @@
+//! What a password must be.
+
+use super::NotAllowed;
+
+/// Fewest characters: NIST SP 800-63B, section 3.1.1.2.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+/// Most characters. Far above any passphrase; it bounds the work of reading and hashing one.
+pub const MAX_PASSWORD_CHARS: usize = 1_024;
+
+const LENGTH: NotAllowed = NotAllowed::new("length", "8 to 1024 characters");
+const TOO_LONG: NotAllowed = NotAllowed::new("length", "at most 1024 characters");
+
+/// The policy for a new password: its length and nothing else. Rules about digits and signs make passwords worse
+/// (NIST SP 800-63B forbids them), and any Unicode text will do.
+pub fn check_new(password: &str) -> Result<(), NotAllowed> {
+    let within = (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&password.chars().count());
+    if within { Ok(()) } else { Err(LENGTH) }
+}
+
+/// Whether a password that somebody claims to have can be looked at. The policy may have been another one when it was
+/// set, so a short one is not refused but wrong.
+pub fn check_presented(password: &str) -> Result<(), NotAllowed> {
+    let within = password.chars().count() <= MAX_PASSWORD_CHARS;
+    if within { Ok(()) } else { Err(TOO_LONG) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn characters_are_counted_and_not_bytes() {
+        assert_eq!(check_new("1234567"), Err(LENGTH));
+        assert_eq!(check_new("ééééééé"), Err(LENGTH));
+        assert_eq!(check_new(&"💺".repeat(MAX_PASSWORD_CHARS + 1)), Err(LENGTH));
+        for text in [
+            "12345678",
+            "        ",
+            "пароль-ключ",
+            "correct horse battery staple",
+        ] {
+            assert_eq!(check_new(text), Ok(()), "{text}");
+        }
+        assert_eq!(check_new(&"💺".repeat(MAX_PASSWORD_CHARS)), Ok(()));
+    }
+
+    #[test]
+    fn a_presented_password_may_be_short() {
+        assert_eq!(check_presented(""), Ok(()));
+        assert_eq!(check_presented(&"💺".repeat(MAX_PASSWORD_CHARS)), Ok(()));
+        assert_eq!(
+            check_presented(&"💺".repeat(MAX_PASSWORD_CHARS + 1)),
+            Err(TOO_LONG)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_of_that_length_will_do(text in "\\PC{8,64}") {
+            prop_assert_eq!(check_new(&text), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Handlers: parse, decide, store, answer. One file per noun.
+
+pub mod keys;
+pub mod sessions;
+pub mod users;
+
+use platform::cql::CqlError;
+use platform::http::{Code, Problem};
+
+use crate::accounts::AccountError;
+use crate::domain::NotAllowed;
+use crate::password::PoolError;
+
+/// A database that does not answer is a 503; one that answers something strange is a bug.
+fn store_problem(error: CqlError) -> Problem {
+    match error {
+        CqlError::Connect(_) | CqlError::Execute(_) => Problem::unavailable(error),
+        CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
+            Problem::internal(error)
+        }
+    }
+}
+
+impl From<PoolError> for Problem {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Overloaded => Self::new(Code::Overloaded),
+            PoolError::Failed(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::EmailTaken => Self::new(Code::EmailTaken),
+            AccountError::NotFound => Self::new(Code::NotFound),
+            AccountError::Stale => Self::new(Code::Stale),
+            AccountError::Password(error) => error.into(),
+            AccountError::Store(error) => store_problem(error),
+            AccountError::Publish(error) => Self::unavailable(error)
+                .detail("it happened and will be published; look before you repeat it"),
+        }
+    }
+}
+
+/// Collects what is wrong with a body, so that the client learns of it all at once.
+struct Fields(Problem);
+
+impl Fields {
+    fn new() -> Self {
+        Self(Problem::new(Code::Invalid))
+    }
+
+    /// The value, if the rule allows it.
+    fn take<T>(&mut self, pointer: &'static str, value: Result<T, NotAllowed>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(NotAllowed { rule, allowed }) => {
+                self.0 = self.0.clone().field(pointer, rule, allowed);
+                None
+            }
+        }
+    }
+
+    /// What the fields make together: `values` when none was refused, else 422.
+    fn complete<T>(self, values: Option<T>) -> Result<T, Problem> {
+        values.ok_or(self.0)
+    }
+}

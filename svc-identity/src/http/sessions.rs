@@ -1,0 +1,232 @@
+//! Sessions: sign in, stay signed in, sign out.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use platform::auth::Caller;
+use platform::clock::Timestamp;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, Json, Problem};
+use platform::ids::new_id;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Fields, store_problem};
+use crate::app::App;
+use crate::domain::email::Email;
+use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
+use crate::domain::password;
+use crate::domain::session::{Presented, Session};
+use crate::domain::user::User;
+use crate::tokens::RefreshToken;
+
+/// Who wants to sign in.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsIn {
+    #[schema(max_length = 254, example = "alice@example.com")]
+    email: String,
+    #[schema(value_type = String, format = Password, max_length = 1024)]
+    password: SecretString,
+}
+
+/// Who wants to stay signed in.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshIn {
+    /// The newest one. One that was used before ends the session.
+    #[schema(value_type = String)]
+    refresh_token: SecretString,
+}
+
+/// What a client signs its requests with.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TokensOut {
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds until the access token ends.
+    #[schema(example = 900)]
+    expires_in: u64,
+    /// For one use at `POST /v1/sessions/refresh`.
+    refresh_token: String,
+}
+
+/// Sign in
+#[utoipa::path(
+    post, path = "/v1/sessions", tag = "sessions",
+    request_body = CredentialsIn,
+    responses(
+        (status = 200, body = TokensOut),
+        (status = 401, description = "`bad-credentials`, for a wrong address and a wrong password alike", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn sign_in(
+    State(app): State<App>,
+    Json(credentials): Json<CredentialsIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let (email, password) = credentials.check()?;
+    // A wrong address takes the same steps as a wrong password, so that nobody learns from the time who has an account.
+    let holder = app
+        .accounts
+        .claims
+        .find(&email.key())
+        .await
+        .map_err(store_problem)?;
+    let stored = app
+        .users
+        .find(holder.unwrap_or(Uuid::nil()))
+        .await
+        .map_err(store_problem)?;
+    let hash = stored.as_ref().map(|stored| stored.password_hash.as_str());
+    let verified = app.passwords.verify(password, hash).await?;
+    let Some(stored) = stored.filter(|_| verified) else {
+        return Err(Problem::new(Code::BadCredentials));
+    };
+
+    let now = Timestamp::now();
+    let refresh_token = RefreshToken::generate(new_id()).map_err(Problem::internal)?;
+    let session = Session {
+        id: refresh_token.session_id,
+        user_id: stored.user.id,
+        revoked: false,
+        secret_hash: refresh_token.hash(),
+        expires_at: now + app.session_lifetime,
+    };
+    app.sessions
+        .insert(&session, now)
+        .await
+        .map_err(store_problem)?;
+    let access_token = issue(&app, &stored.user, session.id, now).await?;
+    Ok(answer(access_token, &refresh_token))
+}
+
+/// Get the next pair of tokens
+#[utoipa::path(
+    post, path = "/v1/sessions/refresh", tag = "sessions",
+    request_body = RefreshIn,
+    responses(
+        (status = 200, body = TokensOut),
+        (status = 401, description = "`unauthenticated`: sign in again", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn refresh(
+    State(app): State<App>,
+    Json(presented): Json<RefreshIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let presented = RefreshToken::parse(presented.refresh_token.expose_secret()).ok_or(ended())?;
+    let now = Timestamp::now();
+    let session = app
+        .sessions
+        .find(presented.session_id)
+        .await
+        .map_err(store_problem)?;
+    let session = session.ok_or(ended())?;
+    match session.present(&presented.hash(), now) {
+        Presented::Good => {}
+        Presented::Spent => return Err(revoke_copied(&app, &session, now).await),
+        Presented::Ended => return Err(ended()),
+    }
+    let stored = app
+        .users
+        .find(session.user_id)
+        .await
+        .map_err(store_problem)?;
+    let user = stored.ok_or(ended())?.user;
+    // The old token is spent last: what fails before that can be repeated with it.
+    let access_token = issue(&app, &user, session.id, now).await?;
+    let next = RefreshToken::generate(session.id).map_err(Problem::internal)?;
+    let rotated = app
+        .sessions
+        .rotate(&session, &next.hash(), now)
+        .await
+        .map_err(store_problem)?;
+    if !rotated {
+        // Somebody used the same token in this moment.
+        return Err(revoke_copied(&app, &session, now).await);
+    }
+    Ok(answer(access_token, &next))
+}
+
+/// Sign out
+///
+/// The refresh token is dead at once; the access token still ends by itself.
+#[utoipa::path(
+    delete, path = "/v1/sessions/current", tag = "sessions", security(("bearer" = [])),
+    responses(
+        (status = 204),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<StatusCode, Problem> {
+    let session = app
+        .sessions
+        .find_by_token(caller.token_id)
+        .await
+        .map_err(store_problem)?;
+    if let Some(session) = session {
+        app.sessions
+            .revoke(&session, Timestamp::now())
+            .await
+            .map_err(store_problem)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl CredentialsIn {
+    fn check(self) -> Result<(Email, SecretString), Problem> {
+        let mut fields = Fields::new();
+        let email = fields.take("/email", Email::parse(&self.email));
+        let password = password::check_presented(self.password.expose_secret());
+        let password = fields.take("/password", password.map(|()| self.password));
+        fields.complete(email.zip(password))
+    }
+}
+
+/// An access token of the session.
+async fn issue(
+    app: &App,
+    user: &User,
+    session_id: Uuid,
+    now: Timestamp,
+) -> Result<String, Problem> {
+    let token_id = new_id();
+    app.sessions
+        .insert_token(token_id, session_id)
+        .await
+        .map_err(store_problem)?;
+    app.tokens
+        .access_token(user, token_id, now)
+        .map_err(Problem::internal)
+}
+
+fn answer(access_token: String, refresh_token: &RefreshToken) -> impl IntoResponse + use<> {
+    let tokens = TokensOut {
+        access_token,
+        token_type: "Bearer",
+        expires_in: ACCESS_TOKEN_LIFETIME.as_secs(),
+        refresh_token: refresh_token.text().expose_secret().to_owned(),
+    };
+    ([(header::CACHE_CONTROL, "no-store")], Json(tokens))
+}
+
+/// One answer for every refresh token that is worth nothing.
+fn ended() -> Problem {
+    Problem::new(Code::Unauthenticated).detail("the session has ended; sign in again")
+}
+
+/// Ends a session of which somebody has a copy of a token: the owner signs in again, the thief cannot.
+async fn revoke_copied(app: &App, session: &Session, now: Timestamp) -> Problem {
+    tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
+    match app.sessions.revoke(session, now).await {
+        Ok(()) => ended(),
+        Err(error) => store_problem(error),
+    }
+}

@@ -1,0 +1,218 @@
+//! Users.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use platform::auth::{Caller, Role, RoleSet};
+use platform::clock::Timestamp;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, ETag, IfMatch, Json, Language, Path, Problem};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Fields, store_problem};
+use crate::accounts::NewAccount;
+use crate::app::App;
+use crate::domain::email::Email;
+use crate::domain::locale::Locale;
+use crate::domain::name::Name;
+use crate::domain::phone::Phone;
+use crate::domain::user::User;
+use crate::domain::{password, roles};
+
+/// Who wants an account.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationIn {
+    /// Upper and lower case are the same.
+    #[schema(max_length = 254, example = "alice@example.com")]
+    email: String,
+    /// Any text.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024)]
+    password: SecretString,
+    #[schema(min_length = 1, max_length = 200, example = "Alice")]
+    name: String,
+    /// With the country code.
+    #[schema(example = "+33612345678")]
+    phone: Option<String>,
+    /// `en`, `fr` or `es`; else what `Accept-Language` likes best.
+    #[schema(example = "fr")]
+    locale: Option<String>,
+}
+
+/// What a user may do.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RolesIn {
+    /// Any but `service`.
+    #[schema(min_items = 1, max_items = 10)]
+    roles: Vec<Role>,
+}
+
+/// A user.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct UserOut {
+    id: Uuid,
+    /// As the user wrote it.
+    email: String,
+    name: String,
+    /// E.164.
+    #[schema(required = true)]
+    phone: Option<String>,
+    /// The language of mails.
+    #[schema(example = "fr")]
+    locale: &'static str,
+    #[schema(value_type = Vec<Role>)]
+    roles: RoleSet,
+    email_verified: bool,
+    created_at: Timestamp,
+}
+
+impl From<User> for UserOut {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.as_str().to_owned(),
+            name: user.name.as_str().to_owned(),
+            phone: user.phone.map(|phone| phone.as_str().to_owned()),
+            locale: user.locale.as_str(),
+            roles: user.roles,
+            email_verified: user.email_verified,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// A user with the version as ETag.
+fn answer(user: User) -> (ETag, Json<UserOut>) {
+    (ETag(user.version), Json(user.into()))
+}
+
+impl RegistrationIn {
+    fn check(self, preferred: Language) -> Result<NewAccount, Problem> {
+        let mut fields = Fields::new();
+        let email = fields.take("/email", Email::parse(&self.email));
+        let password = password::check_new(self.password.expose_secret());
+        let password = fields.take("/password", password.map(|()| self.password));
+        let name = fields.take("/name", Name::parse(&self.name));
+        let phone = self.phone.as_deref().map(Phone::parse).transpose();
+        let phone = fields.take("/phone", phone);
+        let locale = Locale::parse(self.locale.as_deref().unwrap_or(preferred.as_str()));
+        let locale = fields.take("/locale", locale);
+        let all = (|| {
+            Some(NewAccount {
+                email: email?,
+                password: password?,
+                name: name?,
+                phone: phone?,
+                locale: locale?,
+                roles: roles::of_new_user(),
+            })
+        })();
+        fields.complete(all)
+    }
+}
+
+/// Register
+///
+/// The new user has the role `customer`.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users",
+    request_body = RegistrationIn,
+    responses(
+        (status = 201, body = UserOut, headers(("ETag" = String))),
+        (status = 409, description = "`email-taken`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn register(
+    State(app): State<App>,
+    preferred: Language,
+    Json(registration): Json<RegistrationIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let new = registration.check(preferred)?;
+    let user = app.accounts.create(new).await?;
+    Ok((StatusCode::CREATED, answer(user)))
+}
+
+/// Who am I?
+#[utoipa::path(
+    get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+    )
+)]
+pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+    find(&app, caller.user_id).await
+}
+
+/// A user
+#[utoipa::path(
+    get, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 404, description = "`not-found`", body = ProblemBody),
+    )
+)]
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require(&[Role::Admin])?;
+    find(&app, id).await
+}
+
+async fn find(app: &App, id: Uuid) -> Result<(ETag, Json<UserOut>), Problem> {
+    let stored = app.users.find(id).await.map_err(store_problem)?;
+    let stored = stored.ok_or(Problem::new(Code::NotFound))?;
+    Ok(answer(stored.user))
+}
+
+/// Say what a user may do
+///
+/// Access tokens that are out keep the roles that they were issued with, for 15 minutes at most.
+#[utoipa::path(
+    put, path = "/v1/users/{id}/roles", tag = "users", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path),
+        ("If-Match" = String, Header, description = "The ETag that the change starts from, or `*`"),
+    ),
+    request_body = RolesIn,
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 404, description = "`not-found`", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 428, description = "`if-match-required`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn put_roles(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    if_match: IfMatch,
+    Json(wanted): Json<RolesIn>,
+) -> Result<impl IntoResponse, Problem> {
+    caller.require(&[Role::Admin])?;
+    let mut fields = Fields::new();
+    let roles = fields.take("/roles", roles::of_person(&wanted.roles));
+    let roles = fields.complete(roles)?;
+    let changed = app.accounts.change(id, |user| {
+        if_match.check(user.version)?;
+        Ok::<_, Problem>(match user.roles == roles {
+            true => user,
+            false => user.with_roles(roles),
+        })
+    });
+    Ok(answer(changed.await?))
+}

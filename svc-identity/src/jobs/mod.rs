@@ -1,0 +1,3 @@
+//! Timed loops.
+
+pub mod sweep_intents;

@@ -1,0 +1,168 @@
+//! Users, their roles and their sessions.
+//!
+//! This file is the only wiring: what is built from what, and in which order it stops.
+
+pub mod accounts;
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod first_admin;
+pub mod http;
+pub mod jobs;
+pub mod key_vault;
+pub mod password;
+mod routes;
+pub mod signing_keys;
+pub mod store;
+pub mod tokens;
+pub mod user_topic;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use platform::Start;
+use platform::auth::Verifier;
+use platform::avro::Registry;
+use platform::config::Env;
+use platform::cql::{self, Migration};
+use platform::http::admin::{self, Checks};
+use platform::http::server::{self, Limits};
+use platform::intent::Intents;
+use platform::kafka::producer::Producer;
+use platform::kafka::topics;
+use platform::shutdown::Shutdown;
+use platform::telemetry::Metrics;
+use schemas::identity::UserSnapshot;
+use schemas::topics::{IDENTITY_USERS, Topic};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use routes::openapi;
+
+use crate::accounts::Accounts;
+use crate::app::App;
+use crate::config::{Config, MigrateConfig};
+use crate::key_vault::KeyVault;
+use crate::password::Passwords;
+use crate::store::email_claims::EmailClaims;
+use crate::store::sessions::Sessions;
+use crate::store::signing_keys::SigningKeys;
+use crate::store::users::Users;
+use crate::tokens::Tokens;
+use crate::user_topic::UserTopic;
+
+const TOPICS: &[Topic] = &[IDENTITY_USERS];
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_identity",
+    text: include_str!("../migrations/0001_identity.cql"),
+}];
+
+const LIMITS: Limits = Limits {
+    // The longest password, each character of it written as an escaped pair of surrogates, and the rest.
+    body_bytes: 32 * 1024,
+    // What the sweeper takes for the longest that a handler can be at work on a change.
+    request_timeout: Duration::from_secs(10),
+    connections: server::MAX_CONNECTIONS,
+    drain: server::DRAIN_DEADLINE,
+};
+
+/// Where the service listens.
+pub struct Listeners {
+    /// The public interface.
+    pub http: TcpListener,
+    /// Health and metrics.
+    pub admin: TcpListener,
+}
+
+/// `serve`: reads the settings, listens, runs.
+pub async fn serve(start: Start) -> anyhow::Result<()> {
+    let config = start.env.read(Config::from_env)?;
+    let addresses = config.http;
+    let bind = async |addr| {
+        TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("listen on {addr}"))
+    };
+    let listeners = Listeners {
+        http: bind(addresses.http_addr).await?,
+        admin: bind(addresses.admin_addr).await?,
+    };
+    run(config, listeners, start.metrics, start.shutdown).await
+}
+
+/// Runs until the stop: accept no more, finish the requests, stop the jobs, flush.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    topics::verify(&config.kafka, TOPICS)?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    let encoder = registry.register::<UserSnapshot>().await?;
+    let producer = Producer::new(&config.kafka.brokers, &config.instance_name)?;
+
+    let session = cql::connect(&config.cql).await?;
+    let users = Arc::new(Users::new(Arc::clone(&session)).await?);
+    let intents = Arc::new(Intents::new(Arc::clone(&session)).await?);
+    let topic = Arc::new(UserTopic::new(
+        producer.clone(),
+        encoder,
+        Arc::clone(&users),
+    ));
+    let passwords = Arc::new(Passwords::new(&config.passwords)?);
+    let accounts = Arc::new(Accounts {
+        claims: EmailClaims::new(Arc::clone(&session)).await?,
+        users: Arc::clone(&users),
+        intents: Arc::clone(&intents),
+        topic: Arc::clone(&topic),
+        passwords: Arc::clone(&passwords),
+    });
+    let vault = KeyVault::new(&config.key_encryption_key)?;
+    let keys = signing_keys::open(&SigningKeys::new(Arc::clone(&session)).await?, &vault).await?;
+    if let Some(first) = config.first_admin {
+        first_admin::ensure(&accounts, first).await?;
+    }
+    let app = App {
+        accounts,
+        users,
+        passwords,
+        sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
+        session_lifetime: config.session_lifetime,
+        tokens: Arc::new(Tokens::new(config.auth.issuer.clone(), keys)),
+        verifier: Verifier::new(&config.auth)?,
+    };
+
+    // Not Kafka: without it nothing can be changed, but everyone can still sign in.
+    let checks = Checks::new().with("cql", move || {
+        let session = Arc::clone(&session);
+        async move { store::ping(&session).await }
+    });
+    tokio::spawn(admin::serve(
+        listeners.admin,
+        checks,
+        metrics,
+        shutdown.clone(),
+    ));
+    let stop_jobs = CancellationToken::new();
+    let sweeper = tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone()));
+
+    tracing::info!(instance = config.instance_name, "ready");
+    server::serve(listeners.http, routes::router(app), LIMITS, shutdown).await?;
+    stop_jobs.cancel();
+    sweeper.await?;
+    producer.flush()?;
+    Ok(())
+}
+
+/// `migrate`: tables, schemas and topics as this version needs them.
+pub async fn migrate(env: Env) -> anyhow::Result<()> {
+    let config = env.read(MigrateConfig::from_env)?;
+    cql::migrate(&config.cql, MIGRATIONS).await?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    registry.require_compatibility().await?;
+    registry.register::<UserSnapshot>().await?;
+    topics::create(&config.kafka, TOPICS).await?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Every URL and its handler.
+
+use axum::Router;
+use platform::http::docs;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::{keys, sessions, users};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Identity", description = "Users, their roles and their sessions."),
+    modifiers(&Bearer)
+)]
+struct Base;
+
+/// Names the scheme that handlers ask for with `security(("bearer" = []))`.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The URLs are beside the handlers; the test below has them in one list.
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Base::openapi())
+        .routes(routes!(users::register))
+        .routes(routes!(users::show_me))
+        .routes(routes!(users::show))
+        .routes(routes!(users::put_roles))
+        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::sign_out))
+        .routes(routes!(keys::jwks))
+        .routes(routes!(keys::openid_configuration))
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().into_openapi()
+}
+
+/// The whole public interface.
+pub(crate) fn router(app: App) -> Router {
+    let (router, openapi) = api().split_for_parts();
+    router.merge(docs::router(&openapi)).with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_url_has_its_handler() {
+        let openapi = serde_json::to_value(super::openapi()).unwrap();
+        let mut urls = String::new();
+        for (path, methods) in openapi["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let handler = operation["operationId"].as_str().unwrap();
+                urls += &format!("{} {path} → {handler}\n", method.to_uppercase());
+            }
+        }
+        insta::assert_snapshot!(urls, @"");
+    }
+
+    #[test]
+    fn the_document_that_is_checked_in_is_this_one() {
+        let now = serde_json::to_value(super::openapi()).unwrap();
+        let checked_in: serde_json::Value =
+            serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        assert_eq!(
+            now, checked_in,
+            "run `cargo run -p svc-identity -- openapi > svc-identity/openapi.json`"
+        );
+    }
+}

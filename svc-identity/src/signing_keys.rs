@@ -1,0 +1,98 @@
+//! The signing keys at start: read and decrypted; the first one ever is made.
+
+use anyhow::Context as _;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::EncodingKey;
+use platform::clock::Timestamp;
+use secrecy::ExposeSecret as _;
+
+use crate::domain::key_ring::KeyRing;
+use crate::key_vault::KeyVault;
+use crate::store::signing_keys::{SigningKeys, StoredKey};
+use crate::tokens::SigningKey;
+
+/// The place of the first key.
+const FIRST: i32 = 1;
+
+/// All keys. When there is none, one is made; of instances that start together all get the same one.
+pub async fn open(store: &SigningKeys, vault: &KeyVault) -> anyhow::Result<KeyRing<SigningKey>> {
+    let mut stored = store.list().await?;
+    if stored.is_empty() {
+        let inserted = store
+            .insert(&generate(vault, FIRST, Timestamp::EPOCH)?)
+            .await;
+        stored = store.list().await?;
+        if stored.is_empty() {
+            // With a key there it does not matter how the attempt ended.
+            inserted?;
+        }
+    }
+    let mut keys = stored.into_iter();
+    let first = keys
+        .next()
+        .context("the signing key that was just made is not there")?;
+    let first = unseal(vault, first)?;
+    let later = keys
+        .map(|key| Ok((key.signs_from, unseal(vault, key)?)))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(KeyRing::new(first, later))
+}
+
+fn generate(vault: &KeyVault, sequence: i32, signs_from: Timestamp) -> anyhow::Result<StoredKey> {
+    let pair = Ed25519KeyPair::generate()?;
+    let public_key = pair.public_key().as_ref().to_vec();
+    let key_id = thumbprint(&public_key);
+    let private_key = pair.to_pkcs8()?;
+    Ok(StoredKey {
+        sequence,
+        sealed_private_key: vault.seal(&key_id, private_key.as_ref())?,
+        key_id,
+        public_key,
+        signs_from,
+    })
+}
+
+fn unseal(vault: &KeyVault, stored: StoredKey) -> anyhow::Result<SigningKey> {
+    let StoredKey {
+        key_id,
+        public_key,
+        sealed_private_key,
+        ..
+    } = stored;
+    let private_key = vault.open(&key_id, &sealed_private_key)?;
+    let public_key = public_key
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("signing key {key_id} has a public key of another length"))?;
+    Ok(SigningKey {
+        private_key: EncodingKey::from_ed_der(private_key.expose_secret()),
+        public_key,
+        key_id,
+    })
+}
+
+/// The thumbprint of RFC 7638: the same key has the same id wherever it is computed.
+fn thumbprint(public_key: &[u8]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public_key);
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8037, appendix A.3.
+    #[test]
+    fn the_key_id_is_the_thumbprint_of_the_rfc() {
+        let public_key = URL_SAFE_NO_PAD
+            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+            .unwrap();
+        assert_eq!(
+            thumbprint(&public_key),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+    }
+}

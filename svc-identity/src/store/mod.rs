@@ -1,0 +1,42 @@
+//! CQL: its texts, and rows to values and back.
+
+pub mod email_claims;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+
+use platform::clock::Timestamp;
+use platform::cql::{self, CqlError};
+use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
+use scylla::value::CqlTimestamp;
+
+/// How often a lightweight transaction of unknown end is tried before the caller hears of it. Many writers of one row
+/// make each other time out.
+const LWT_ATTEMPTS: u32 = 3;
+
+/// Asks the database for anything.
+pub async fn ping(session: &Session) -> Result<(), CqlError> {
+    session
+        .query_unpaged("SELECT key FROM system.local", ())
+        .await?;
+    Ok(())
+}
+
+/// Runs a lightweight transaction once; whether it was applied. On an error it may or may not have been.
+async fn attempt(
+    session: &Session,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+) -> Result<bool, CqlError> {
+    cql::applied(session.execute_unpaged(statement, values).await?)
+}
+
+fn to_cql(at: Timestamp) -> CqlTimestamp {
+    CqlTimestamp(at.as_millis())
+}
+
+fn from_cql(at: CqlTimestamp) -> Timestamp {
+    Timestamp::from_millis(at.0)
+}

@@ -1,0 +1,153 @@
+//! Access tokens and the keys that sign them; refresh tokens.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use platform::auth::{ALGORITHM, AUDIENCE, AccessClaims, TOKEN_TYPE};
+use platform::clock::Timestamp;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::domain::key_ring::{ACCESS_TOKEN_LIFETIME, KeyRing};
+use crate::domain::session::SecretHash;
+use crate::domain::user::User;
+
+/// Bytes of the secret in a refresh token.
+const SECRET_BYTES: usize = 32;
+/// Characters of a refresh token: base64 of the session's id and the secret.
+pub const REFRESH_TOKEN_LEN: usize = (16 + SECRET_BYTES) / 3 * 4;
+
+/// A key that can sign.
+pub struct SigningKey {
+    /// The `kid`.
+    pub key_id: String,
+    /// Ed25519.
+    pub public_key: [u8; 32],
+    /// The private part.
+    pub private_key: EncodingKey,
+}
+
+/// Signs access tokens.
+pub struct Tokens {
+    issuer: String,
+    keys: KeyRing<SigningKey>,
+}
+
+impl Tokens {
+    /// Signs as `issuer` with `keys`.
+    pub fn new(issuer: String, keys: KeyRing<SigningKey>) -> Self {
+        Self { issuer, keys }
+    }
+
+    /// The `iss` of the tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The keys that whoever verifies tokens must know at `now`.
+    pub fn published_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
+        self.keys.published(now)
+    }
+
+    /// An access token that tells who `user` is and what the user may do at `now`.
+    pub fn access_token(
+        &self,
+        user: &User,
+        token_id: Uuid,
+        now: Timestamp,
+    ) -> jsonwebtoken::errors::Result<String> {
+        let key = self.keys.signer(now);
+        let mut header = Header::new(ALGORITHM);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(key.key_id.clone());
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub: user.id,
+            roles: user.roles,
+            iat: now.as_seconds(),
+            exp: (now + ACCESS_TOKEN_LIFETIME).as_seconds(),
+            jti: token_id,
+            locale: user.locale.as_str().to_owned(),
+        };
+        encode(&header, &claims, &key.private_key)
+    }
+}
+
+/// What a client keeps to get the next access token: the session and a secret of 256 random bits.
+pub struct RefreshToken {
+    /// The session.
+    pub session_id: Uuid,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl RefreshToken {
+    /// A new one for the session.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub fn generate(session_id: Uuid) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut secret = [0; SECRET_BYTES];
+        rand::fill(&mut secret)?;
+        Ok(Self { session_id, secret })
+    }
+
+    /// Reads what [`RefreshToken::text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != REFRESH_TOKEN_LEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (session_id, secret) = bytes.split_at_checked(16)?;
+        Some(Self {
+            session_id: Uuid::from_slice(session_id).ok()?,
+            secret: secret.try_into().ok()?,
+        })
+    }
+
+    /// The token as the client gets it.
+    pub fn text(&self) -> SecretString {
+        let bytes = [self.session_id.as_bytes(), self.secret.as_slice()].concat();
+        SecretString::from(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// What is stored. The secret is random, so that a fast hash is as good as a slow one.
+    pub fn hash(&self) -> SecretHash {
+        let mut hash = SecretHash::default();
+        hash.copy_from_slice(digest(&SHA256, &self.secret).as_ref());
+        hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn a_refresh_token_survives_its_text() {
+        let token = RefreshToken::generate(Uuid::from_u128(7)).unwrap();
+        let text = token.text();
+        assert_eq!(text.expose_secret().len(), REFRESH_TOKEN_LEN);
+        let read = RefreshToken::parse(text.expose_secret()).unwrap();
+        assert_eq!(
+            (read.session_id, read.hash()),
+            (token.session_id, token.hash())
+        );
+        assert_ne!(
+            RefreshToken::generate(token.session_id).unwrap().hash(),
+            token.hash()
+        );
+    }
+
+    #[test]
+    fn garbage_is_no_refresh_token() {
+        let long = "A".repeat(REFRESH_TOKEN_LEN + 1);
+        let signs = "!".repeat(REFRESH_TOKEN_LEN);
+        for text in ["", "A", &long, &signs] {
+            assert!(RefreshToken::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The topic `identity.users`: what other services know of users.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+use platform::context::RequestContext;
+use platform::cql::CqlError;
+use platform::ids::derived_id;
+use platform::intent::Published;
+use platform::kafka::headers::RecordHeaders;
+use platform::kafka::producer::{ProduceError, Producer};
+use schemas::Record as _;
+use schemas::identity::UserSnapshot;
+use schemas::topics::{IDENTITY_USERS, Partitions};
+use uuid::Uuid;
+
+use crate::domain::user::User;
+use crate::store::users::Users;
+
+/// `ce_source` of every record.
+const SOURCE: &str = "/svc-identity";
+/// What the ids of tombstones are derived with in place of a version.
+const ERASED: &str = "erased";
+
+/// Publishes users' newest state.
+pub struct UserTopic {
+    producer: Producer,
+    encoder: platform::avro::Encoder<UserSnapshot>,
+    users: Arc<Users>,
+}
+
+impl UserTopic {
+    /// Publishes what `users` says.
+    pub fn new(
+        producer: Producer,
+        encoder: platform::avro::Encoder<UserSnapshot>,
+        users: Arc<Users>,
+    ) -> Self {
+        Self {
+            producer,
+            encoder,
+            users,
+        }
+    }
+}
+
+impl Published for UserTopic {
+    type Row = User;
+
+    async fn read(&self, id: Uuid) -> Result<Option<User>, CqlError> {
+        Ok(self.users.find_newest(id).await?.map(|stored| stored.user))
+    }
+
+    fn version(user: &User) -> i64 {
+        user.version
+    }
+
+    async fn produce(&self, id: Uuid, user: Option<&User>) -> Result<(), ProduceError> {
+        let Partitions::ByKey(partitions) = IDENTITY_USERS.partitions else {
+            unreachable!("users are not partitioned by event");
+        };
+        let version = user.map_or(ERASED.to_owned(), |user| user.version.to_string());
+        let context = RequestContext::current();
+        let headers = RecordHeaders {
+            id: derived_id(id, &[UserSnapshot::NAME, &version]),
+            record_name: UserSnapshot::NAME,
+            source: SOURCE,
+            subject: &id.to_string(),
+            time: Timestamp::now(),
+            traceparent: context.as_ref().map(RequestContext::traceparent),
+        };
+        let payload = user.map(|user| self.encoder.encode(&snapshot(user)));
+        self.producer
+            .send(
+                IDENTITY_USERS.name,
+                partitions,
+                id,
+                headers.to_owned_headers(),
+                payload.as_deref(),
+            )
+            .await
+    }
+}
+
+fn snapshot(user: &User) -> UserSnapshot {
+    UserSnapshot {
+        user_id: user.id,
+        version: user.version,
+        name: user.name.as_str().to_owned(),
+        email: user.email.as_str().to_owned(),
+        phone: user.phone.as_ref().map(|phone| phone.as_str().to_owned()),
+        locale: user.locale.as_str().to_owned(),
+        roles: user
+            .roles
+            .iter()
+            .map(|role| role.as_str().to_owned())
+            .collect(),
+        email_verified: user.email_verified,
+        created_at: user.created_at.as_micros(),
+    }
+}

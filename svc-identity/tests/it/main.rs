@@ -1,0 +1,16 @@
+//! svc-identity on a real stack. `make test` starts one and names it to the tests.
+
+mod bad_input;
+mod coverage;
+mod keys;
+mod registration;
+mod roles;
+mod sessions;
+
+use e2e::users::fresh_email;
+use serde_json::{Value, json};
+
+/// A body that registers somebody new.
+fn registration() -> Value {
+    json!({"email": fresh_email("identity"), "password": e2e::PASSWORD, "name": "Test"})
+}

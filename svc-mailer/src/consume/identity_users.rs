@@ -1,0 +1,27 @@
+//! identity.users: who gets mails, in which language, and who no longer does.
+
+use platform::kafka::consumer::{Incoming, Outcome};
+use schemas::Record as _;
+use schemas::identity::UserSnapshot;
+
+use super::{Handled, id_of, stored};
+use crate::app::App;
+use crate::domain::recipient::Recipient;
+
+pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
+    let Some(datum) = record.datum else {
+        return stored(app.delivery.erase(id_of(record)?).await);
+    };
+    if datum.name() != UserSnapshot::NAME {
+        return Ok(Outcome::Done);
+    }
+    let user: UserSnapshot = datum.read()?;
+    let recipient = Recipient {
+        user_id: user.user_id,
+        version: user.version,
+        name: user.name,
+        email: user.email,
+        locale: user.locale,
+    };
+    stored(app.delivery.recipients.put(&recipient).await)
+}

@@ -1,0 +1,142 @@
+//! One try to send a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+use platform::cql::CqlError;
+use platform::ids::new_id;
+use uuid::Uuid;
+
+use super::{Delivery, DeliveryError, Progress, chain};
+use crate::domain::event::Event;
+use crate::domain::notification::{CLAIM_LEASE, Cause, Claim, Content, Notification, Status};
+use crate::domain::recipient::{Lookup, Recipient};
+use crate::smtp::{Outgoing, Refusal};
+use crate::store::notification_list::{Entry, List};
+
+/// Pause between tries to write down how an attempt ended.
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// How an attempt ended.
+enum End {
+    Sent,
+    Failed(String),
+    /// Somebody may try again.
+    Released(String),
+}
+
+/// What a mail is written from.
+enum Found {
+    All(Recipient, Event),
+    Erased,
+    NotYet(&'static str),
+}
+
+impl Delivery {
+    /// `None`: the row has moved on.
+    pub(super) async fn try_to_send(
+        self: &Arc<Self>,
+        message: &Notification,
+        now: Timestamp,
+    ) -> Result<Option<Progress>, DeliveryError> {
+        let (recipient, event) = match self.look_up(message).await? {
+            Found::All(recipient, event) => (recipient, event),
+            Found::Erased => {
+                self.fail(message.id, "the recipient was erased").await?;
+                return Ok(None);
+            }
+            Found::NotYet(what) if message.is_given_up(now) => {
+                self.fail(message.id, what).await?;
+                return Ok(None);
+            }
+            Found::NotYet(what) => {
+                tracing::debug!(notification_id = %message.id, what, "message waits");
+                return Ok(Some(Progress::Later(message.next_try(now))));
+            }
+        };
+        let mail = self.renderer.render(&message.cause, &recipient, &event)?;
+        let content = Content {
+            language: mail.language.as_str().to_owned(),
+            recipient: recipient.email.clone(),
+            subject: mail.subject.clone(),
+            text: mail.text.clone(),
+        };
+        let claim = Claim {
+            id: new_id(),
+            holder: self.holder.clone(),
+            until: now + CLAIM_LEASE,
+        };
+        let outgoing = Outgoing {
+            id: message.id,
+            name: recipient.name,
+            address: recipient.email,
+            date: now,
+            mail,
+        };
+        let address = List::Address(content.recipient.clone());
+        self.lists.put(&address, Entry::of(message)).await?;
+        let attempt = Arc::clone(self).attempt(message.clone(), claim, content, outgoing);
+        self.attempts.spawn(attempt).await?
+    }
+
+    async fn attempt(
+        self: Arc<Self>,
+        message: Notification,
+        claim: Claim,
+        content: Content,
+        outgoing: Outgoing,
+    ) -> Result<Option<Progress>, DeliveryError> {
+        let id = message.id;
+        if !self.notifications.claim(&message, &claim, &content).await? {
+            return Ok(None);
+        }
+        let sent = self.smtp.send(outgoing).await;
+        let now = Timestamp::now();
+        let (end, progress) = match sent {
+            Ok(()) => (End::Sent, None),
+            Err(Refusal::Permanent(reason)) => (End::Failed(reason), None),
+            Err(Refusal::Temporary(reason)) if message.is_given_up(now) => (End::Failed(reason), None),
+            Err(Refusal::Temporary(reason)) => {
+                (End::Released(reason), Some(Progress::Later(message.next_try(now))))
+            }
+            Err(Refusal::Away(reason)) => {
+                (End::Released(reason.clone()), Some(Progress::ServerAway(reason)))
+            }
+        };
+        // Does not give up while the process lives: the server has answered, and a row that does not say so sends
+        // again.
+        while let Err(error) = self.record(message.id, claim.id, &end, now).await {
+            let error = chain(&error);
+            tracing::warn!(notification_id = %message.id, error, "the end of an attempt is not recorded yet");
+            tokio::time::sleep(RECORD_PAUSE).await;
+        }
+        Ok(progress)
+    }
+
+    async fn record(&self, id: Uuid, claim_id: Uuid, end: &End, now: Timestamp) -> Result<(), CqlError> {
+        let rows = &self.notifications;
+        match end {
+            End::Sent => rows.settle(id, Status::Sent, None, now).await,
+            End::Failed(reason) => rows.settle(id, Status::Failed, Some(reason), now).await,
+            End::Released(reason) => rows.release(id, claim_id, reason).await,
+        }
+    }
+
+    async fn look_up(&self, message: &Notification) -> Result<Found, CqlError> {
+        let recipient = match self.recipients.find(message.cause.user_id()).await? {
+            Lookup::Known(recipient) => recipient,
+            Lookup::Erased => return Ok(Found::Erased),
+            Lookup::Unknown => return Ok(Found::NotYet("the recipient is not known")),
+        };
+        let Cause::PaymentConfirmed(order) = &message.cause;
+        Ok(match self.events.find(order.event_id).await? {
+            Some(event) => Found::All(recipient, event),
+            None => Found::NotYet("the event is not known"),
+        })
+    }
+
+    async fn fail(&self, id: Uuid, reason: &str) -> Result<(), CqlError> {
+        self.notifications.settle(id, Status::Failed, Some(reason), Timestamp::now()).await
+    }
+}

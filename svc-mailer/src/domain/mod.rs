@@ -1,0 +1,6 @@
+//! What a message is and when it may be sent. Pure: no I/O, no clock.
+
+pub mod event;
+pub mod notification;
+pub mod order;
+pub mod recipient;

@@ -1,0 +1,3 @@
+//! Timed loops.
+
+pub mod send_due_notifications;

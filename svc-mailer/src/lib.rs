@@ -1,0 +1,190 @@
+//! The mailer: it tells people what became of their orders, and remembers what it told them.
+//!
+//! It is nobody's dependency: it reads topics, and while it is off the topics wait for it.
+
+pub mod announce;
+pub mod app;
+pub mod config;
+pub mod consume;
+pub mod delivery;
+pub mod domain;
+pub mod http;
+pub mod jobs;
+pub mod ready;
+pub mod render;
+pub mod routes;
+pub mod smtp;
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use platform::auth::Verifier;
+use platform::avro::Registry;
+use platform::config::Env;
+use platform::cql::{self, Migration};
+use platform::http::{admin, server};
+use platform::ids::new_id;
+use platform::kafka::consumer;
+use platform::kafka::producer::Producer;
+use platform::kafka::topics;
+use platform::shutdown::Shutdown;
+use platform::telemetry::Metrics;
+use platform::Start;
+use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic};
+use scylla::client::session::Session;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::announce::Announcer;
+use crate::app::{App, AppState};
+use crate::config::{Config, MigrateConfig};
+use crate::consume::Records;
+use crate::delivery::Delivery;
+use crate::domain::notification::Holder;
+use crate::jobs::send_due_notifications;
+use crate::ready::KafkaProbe;
+use crate::render::Renderer;
+use crate::smtp::Smtp;
+use crate::store::due::DueNotifications;
+use crate::store::event::Events;
+use crate::store::notification::Notifications;
+use crate::store::notification_list::NotificationLists;
+use crate::store::recipient::Recipients;
+
+const MIGRATIONS: [Migration; 1] = [Migration {
+    name: "0001_notifications",
+    text: include_str!("../migrations/0001_notifications.cql"),
+}];
+const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
+const READ_TOPICS: [Topic; 3] = [CHECKOUT_PAYMENTS, IDENTITY_USERS, CATALOG_EVENTS];
+/// How long dialogues with the mail server may take to end when the service stops. One that is cut then counts as a
+/// crash: its mail may come twice.
+const ATTEMPTS_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Brings the database, the schemas and the topics to what this version needs.
+pub async fn migrate(env: Env) -> anyhow::Result<()> {
+    let config = env.read(MigrateConfig::from_env)?;
+    cql::migrate(&config.cql, &MIGRATIONS).await?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    registry.require_compatibility().await?;
+    announce::register(&registry).await?;
+    topics::create(&config.kafka, &OWN_TOPICS).await?;
+    for topic in READ_TOPICS {
+        topics::create_dead_letter(&config.kafka, topic.name, consume::GROUP).await?;
+    }
+    Ok(())
+}
+
+/// Reads the settings, listens, and runs until the stop.
+pub async fn serve(start: Start) -> anyhow::Result<()> {
+    let config = start.env.read(Config::from_env)?;
+    let listeners = Listeners::bind(&config).await?;
+    run(config, listeners, start.metrics, start.shutdown).await
+}
+
+/// The ports.
+pub struct Listeners {
+    /// The public interface.
+    pub public: TcpListener,
+    /// Health and metrics.
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |addr| TcpListener::bind(addr).await.with_context(|| format!("listen on {addr}"));
+        Ok(Self {
+            public: bind(config.http.http_addr).await?,
+            admin: bind(config.http.admin_addr).await?,
+        })
+    }
+}
+
+/// Runs the service until `shutdown`: not ready, accept no more, finish the requests, then consumers and jobs, then
+/// the mails in hand, then what Kafka has not got yet.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    topics::verify(&config.kafka, &OWN_TOPICS)?;
+    topics::verify(&config.kafka, &READ_TOPICS)?;
+    let session = cql::connect(&config.cql).await?;
+    let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    let producer = Producer::new(&config.kafka.brokers, &config.instance)?;
+    let app = Arc::new(app(&config, &session, &registry, producer.clone()).await?);
+
+    let kafka = KafkaProbe::new(&config.kafka.brokers)?;
+    let checks = admin::Checks::new()
+        .with("cql", move || ready::cql(Arc::clone(&session)))
+        .with("kafka", move || kafka.clone().check());
+    tokio::spawn(admin::serve(listeners.admin, checks, metrics, shutdown.clone()));
+
+    let background = CancellationToken::new();
+    let mut work = JoinSet::new();
+    for spec in [consume::public_topics(), consume::personal_topics()] {
+        let (kafka, registry, stop) = (config.kafka.clone(), registry.clone(), background.clone());
+        let handler = Arc::new(Records::new(Arc::clone(&app)));
+        work.spawn(async move { consumer::run(&kafka, &registry, spec, handler, stop).await });
+    }
+    let (job_app, stop) = (Arc::clone(&app), background.clone());
+    work.spawn(async move {
+        send_due_notifications::run(&job_app, stop).await;
+        Ok(())
+    });
+
+    let router = routes::router(AppState(Arc::clone(&app)));
+    let serving = server::serve(listeners.public, router, server::Limits::default(), shutdown.clone());
+    tokio::pin!(serving);
+    let outcome = tokio::select! {
+        served = &mut serving => served.map_err(Into::into),
+        // None of them ends by itself: the service is not whole any more, and its supervisor starts it anew.
+        Some(ended) = work.join_next() => {
+            shutdown.trigger();
+            serving.await?;
+            match ended {
+                Ok(Ok(())) => Err(anyhow::anyhow!("a consumer or a job ended")),
+                Ok(Err(error)) => Err(error.into()),
+                Err(error) => Err(error.into()),
+            }
+        }
+    };
+    background.cancel();
+    while work.join_next().await.is_some() {}
+    app.delivery.attempts.close();
+    if tokio::time::timeout(ATTEMPTS_DEADLINE, app.delivery.attempts.wait()).await.is_err() {
+        tracing::warn!(left = app.delivery.attempts.len(), "mails were cut while they were sent");
+    }
+    tokio::task::spawn_blocking(move || producer.flush()).await??;
+    outcome
+}
+
+async fn app(
+    config: &Config,
+    session: &Arc<Session>,
+    registry: &Registry,
+    producer: Producer,
+) -> anyhow::Result<App> {
+    let announcer = Announcer::new(producer, registry, config.kafka.event_partitions).await?;
+    let delivery = Delivery {
+        holder: Holder { instance: config.instance.clone(), boot: new_id() },
+        notifications: Notifications::new(Arc::clone(session)).await?,
+        lists: NotificationLists::new(Arc::clone(session)).await?,
+        recipients: Recipients::new(Arc::clone(session)).await?,
+        events: Events::new(Arc::clone(session)).await?,
+        renderer: Renderer::new(config.public_url.clone())?,
+        smtp: Smtp::new(&config.smtp),
+        announcer,
+        attempts: TaskTracker::new(),
+    };
+    Ok(App {
+        verifier: Verifier::new(&config.auth)?,
+        delivery: Arc::new(delivery),
+        due: DueNotifications::new(Arc::clone(session)).await?,
+    })
+}

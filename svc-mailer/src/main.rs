@@ -1,0 +1,13 @@
+//! The mailer: `serve | migrate | openapi | healthcheck`.
+
+use std::process::ExitCode;
+
+use platform::{Main, run_main};
+
+fn main() -> ExitCode {
+    let main = Main {
+        name: env!("CARGO_PKG_NAME"),
+        openapi: svc_mailer::routes::openapi,
+    };
+    run_main(main, svc_mailer::serve, svc_mailer::migrate)
+}

@@ -1,0 +1,161 @@
+//! A row of `notifications` and what it means.
+
+use std::str::FromStr;
+
+use platform::cql::CqlError;
+use platform::money::Money;
+use scylla::DeserializeRow;
+use scylla::value::CqlTimestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::from_cql;
+use crate::domain::notification::{Cause, Claim, Content, Notification};
+use crate::domain::order::{PaidOrder, Ticket};
+
+#[derive(DeserializeRow)]
+pub(super) struct Row {
+    notification_id: Uuid,
+    kind: String,
+    cause: String,
+    traceparent: Option<String>,
+    created_at: CqlTimestamp,
+    status: String,
+    attempts: i32,
+    claim_id: Option<Uuid>,
+    holder: Option<String>,
+    claimed_until: Option<CqlTimestamp>,
+    language: Option<String>,
+    recipient: Option<String>,
+    subject: Option<String>,
+    message: Option<String>,
+    reason: Option<String>,
+    settled_at: Option<CqlTimestamp>,
+    announced: bool,
+}
+
+impl TryFrom<Row> for Notification {
+    type Error = CqlError;
+
+    fn try_from(row: Row) -> Result<Self, CqlError> {
+        let claim = match (row.claim_id, row.holder, row.claimed_until) {
+            (Some(id), Some(holder), Some(until)) => Some(Claim {
+                id,
+                holder: named("holder", &holder)?,
+                until: from_cql(until),
+            }),
+            _ => None,
+        };
+        let content = match (row.language, row.recipient, row.subject, row.message) {
+            (Some(language), Some(recipient), Some(subject), Some(text)) => Some(Content {
+                language,
+                recipient,
+                subject,
+                text,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.notification_id,
+            kind: named("kind", &row.kind)?,
+            cause: read_cause(&row.cause)?,
+            traceparent: row.traceparent,
+            created_at: from_cql(row.created_at),
+            status: named("status", &row.status)?,
+            attempts: row.attempts,
+            claim,
+            content,
+            reason: row.reason,
+            settled_at: row.settled_at.map(from_cql),
+            announced: row.announced,
+        })
+    }
+}
+
+fn named<T: FromStr>(column: &str, text: &str) -> Result<T, CqlError> {
+    text.parse()
+        .map_err(|_| CqlError::Answer(format!("notifications.{column} has no such value: {text}")))
+}
+
+/// The form of the column `cause`. Rows outlive versions: new fields need a default.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CauseColumn {
+    PaymentConfirmed(PaidOrderColumn),
+}
+
+#[derive(Serialize, Deserialize)]
+struct PaidOrderColumn {
+    id: Uuid,
+    event_id: Uuid,
+    user_id: Uuid,
+    number: String,
+    tickets: Vec<TicketColumn>,
+    total: Money,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TicketColumn {
+    number: i64,
+    kind: String,
+    price: Money,
+}
+
+pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
+    let Cause::PaymentConfirmed(order) = cause;
+    let tickets = order.tickets.iter().map(|ticket| TicketColumn {
+        number: ticket.number,
+        kind: ticket.kind.clone(),
+        price: ticket.price,
+    });
+    let column = CauseColumn::PaymentConfirmed(PaidOrderColumn {
+        id: order.id,
+        event_id: order.event_id,
+        user_id: order.user_id,
+        number: order.number.clone(),
+        tickets: tickets.collect(),
+        total: order.total,
+    });
+    serde_json::to_string(&column).map_err(CqlError::answer)
+}
+
+fn read_cause(text: &str) -> Result<Cause, CqlError> {
+    let CauseColumn::PaymentConfirmed(order) =
+        serde_json::from_str(text).map_err(CqlError::answer)?;
+    let tickets = order.tickets.into_iter().map(|ticket| Ticket {
+        number: ticket.number,
+        kind: ticket.kind,
+        price: ticket.price,
+    });
+    Ok(Cause::PaymentConfirmed(PaidOrder {
+        id: order.id,
+        event_id: order.event_id,
+        user_id: order.user_id,
+        number: order.number,
+        tickets: tickets.collect(),
+        total: order.total,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::money::Currency;
+
+    #[test]
+    fn a_cause_survives_its_column() {
+        let price = Money::new(2_500, Currency::EUR);
+        let cause = Cause::PaymentConfirmed(PaidOrder {
+            id: Uuid::from_u128(1),
+            event_id: Uuid::from_u128(2),
+            user_id: Uuid::from_u128(3),
+            number: "O-ABCDEFGHJK".into(),
+            tickets: vec![Ticket { number: 7, kind: "vip".into(), price }],
+            total: price,
+        });
+        let text = write_cause(&cause).unwrap();
+        // Written down: rows in this form exist.
+        insta::assert_snapshot!(text, @"");
+        assert_eq!(read_cause(&text).unwrap(), cause);
+    }
+}
