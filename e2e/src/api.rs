@@ -149,11 +149,17 @@ impl Call {
     /// Sends it. An error means that no whole answer came, so that nobody knows whether it had an effect.
     pub async fn send(self) -> anyhow::Result<Answer> {
         let what = format!("{} {}", self.method, self.url);
-        let mut request = self.http.request(self.method, &self.url).headers(self.headers);
+        let mut request = self
+            .http
+            .request(self.method, &self.url)
+            .headers(self.headers);
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let response = request.send().await.with_context(|| format!("{what} got no answer"))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("{what} got no answer"))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let bytes = response
@@ -211,7 +217,10 @@ impl Answer {
         } else if text("title").is_empty() {
             "`title` is missing".to_owned()
         } else if Some(text("instance")) != self.header("x-request-id") {
-            format!("`instance` is not the request id {:?}", self.header("x-request-id"))
+            format!(
+                "`instance` is not the request id {:?}",
+                self.header("x-request-id")
+            )
         } else if matches!(status, 429 | 503) && self.header("retry-after").is_none() {
             "Retry-After is missing".to_owned()
         } else {
@@ -227,7 +236,9 @@ impl Answer {
 
     /// The `ETag`.
     pub fn etag(&self) -> anyhow::Result<String> {
-        let etag = self.header("etag").with_context(|| format!("{self}; without an ETag"))?;
+        let etag = self
+            .header("etag")
+            .with_context(|| format!("{self}; without an ETag"))?;
         Ok(etag.to_owned())
     }
 

@@ -114,7 +114,13 @@ pub async fn publish(
     event: &Value,
     ticket_types: &[TicketType],
 ) -> anyhow::Result<PublishedEvent> {
-    let draft = api.post("/v1/events").by(organizer).json(event).send().await?.expect(201)?;
+    let draft = api
+        .post("/v1/events")
+        .by(organizer)
+        .json(event)
+        .send()
+        .await?
+        .expect(201)?;
     let id = id_of(&draft)?;
     let path = format!("/v1/events/{id}");
     let mut ids = Vec::with_capacity(ticket_types.len());
@@ -129,7 +135,12 @@ pub async fn publish(
         ids.push(id_of(&made)?);
     }
     let etag = api.get(&path).by(organizer).send().await?.etag()?;
-    api.post(format!("{path}/publish")).by(organizer).if_match(&etag).send().await?.expect(200)?;
+    api.post(format!("{path}/publish"))
+        .by(organizer)
+        .if_match(&etag)
+        .send()
+        .await?
+        .expect(200)?;
     Ok(PublishedEvent {
         id,
         name: draft["name"].as_str().unwrap_or_default().to_owned(),
@@ -145,6 +156,12 @@ impl Stack {
         ticket_types: &[TicketType],
     ) -> anyhow::Result<PublishedEvent> {
         let name = format!("Test concert {}", new_id().simple());
-        publish(self.catalog(), organizer, &concert(&name, TEST_EVENT_IN_DAYS), ticket_types).await
+        publish(
+            self.catalog(),
+            organizer,
+            &concert(&name, TEST_EVENT_IN_DAYS),
+            ticket_types,
+        )
+        .await
     }
 }

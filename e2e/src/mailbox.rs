@@ -44,7 +44,9 @@ impl Mail {
     }
 
     fn is_to(&self, address: &str) -> bool {
-        self.to.iter().any(|to| to.address.eq_ignore_ascii_case(address))
+        self.to
+            .iter()
+            .any(|to| to.address.eq_ignore_ascii_case(address))
     }
 
     /// Whether the subject or the plain part has this text.
@@ -56,9 +58,7 @@ impl Mail {
 impl Mailbox {
     /// The mailbox at `url`.
     pub fn new(url: &str) -> Self {
-        Self {
-            api: Api::new(url),
-        }
+        Self { api: Api::new(url) }
     }
 
     /// All mail to `address`, oldest first.
@@ -85,7 +85,11 @@ impl Mailbox {
 
     /// The mail as it went over the wire.
     pub async fn source(&self, mail: &Mail) -> anyhow::Result<Vec<u8>> {
-        let answer = self.api.get(format!("/email/{}/source", mail.id)).send().await?;
+        let answer = self
+            .api
+            .get(format!("/email/{}/source", mail.id))
+            .send()
+            .await?;
         anyhow::ensure!(answer.status == 200, "{answer}");
         Ok(answer.bytes)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use platform::avro::Registry;
 use platform::kafka::client_config;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -22,6 +22,7 @@ const READ_ALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Reads every partition of one topic, as no member of any group: it disturbs nobody and commits nothing.
 pub struct Reader {
     consumer: StreamConsumer,
+    brokers: String,
     registry: Registry,
     topic: String,
     partitions: usize,
@@ -60,8 +61,13 @@ impl SeenRecord {
 
     /// Reads it as `R`, whatever version of `R` it was written with.
     pub fn read<R: Record>(&self) -> anyhow::Result<R> {
-        let datum = self.registry.open_known(&self.payload).context("its schema was fetched")??;
-        datum.read().with_context(|| format!("{self} read as {}", R::NAME))
+        let datum = self
+            .registry
+            .open_known(&self.payload)
+            .context("its schema was fetched")??;
+        datum
+            .read()
+            .with_context(|| format!("{self} read as {}", R::NAME))
     }
 }
 
@@ -75,7 +81,10 @@ impl fmt::Display for SeenRecord {
             ..
         } = self;
         let name = self.short_name();
-        write!(f, "{name} on {topic}, partition {partition}, offset {offset}, key {key}")
+        write!(
+            f,
+            "{name} on {topic}, partition {partition}, offset {offset}, key {key}"
+        )
     }
 }
 
@@ -116,7 +125,10 @@ impl Reader {
             .set("fetch.wait.max.ms", "50")
             .create()?;
         let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
-        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let partitions = metadata
+            .topics()
+            .first()
+            .map_or(0, |topic| topic.partitions().len());
         anyhow::ensure!(partitions > 0, "there is no topic {topic}");
         let mut assignment = TopicPartitionList::new();
         for partition in 0..i32::try_from(partitions)? {
@@ -125,6 +137,7 @@ impl Reader {
         consumer.assign(&assignment)?;
         Ok(Self {
             consumer,
+            brokers: brokers.to_owned(),
             registry: Registry::new(registry)?,
             topic: topic.to_owned(),
             partitions,
@@ -141,7 +154,11 @@ impl Reader {
         let end = Instant::now() + deadline;
         loop {
             let next = timeout_at(end, self.next()).await.map_err(|_| {
-                anyhow!("waited {} s for {what} on {}", deadline.as_secs(), self.topic)
+                anyhow!(
+                    "waited {} s for {what} on {}",
+                    deadline.as_secs(),
+                    self.topic
+                )
             })?;
             if let Next::Record(record) = next?
                 && fits(&record)
@@ -159,8 +176,11 @@ impl Reader {
     ) -> anyhow::Result<(SeenRecord, R)> {
         let key = key.to_string();
         let what = format!("{} of {key}", R::NAME);
-        let seen =
-            self.wait_for(&what, deadline, |record| record.is::<R>() && record.key == key).await?;
+        let seen = self
+            .wait_for(&what, deadline, |record| {
+                record.is::<R>() && record.key == key
+            })
+            .await?;
         let record = seen.read()?;
         Ok((seen, record))
     }
@@ -183,6 +203,27 @@ impl Reader {
         Ok(records)
     }
 
+    /// Partitions with records that readers of committed records do not get yet, because a transaction is open, and how
+    /// many these are.
+    pub fn behind_open_transactions(&self) -> anyhow::Result<Vec<(i32, i64)>> {
+        let of_uncommitted: BaseConsumer = client_config(&self.brokers, "e2e")
+            .set("isolation.level", "read_uncommitted")
+            .create()?;
+        let mut behind = Vec::new();
+        for partition in 0..i32::try_from(self.partitions)? {
+            // A reader of committed records is told the stable offset where others are told the end.
+            let (_, stable) =
+                self.consumer
+                    .fetch_watermarks(&self.topic, partition, METADATA_TIMEOUT)?;
+            let (_, end) =
+                of_uncommitted.fetch_watermarks(&self.topic, partition, METADATA_TIMEOUT)?;
+            if stable < end {
+                behind.push((partition, end - stable));
+            }
+        }
+        Ok(behind)
+    }
+
     async fn next(&self) -> anyhow::Result<Next> {
         match self.consumer.recv().await {
             Ok(message) => Ok(Next::Record(Box::new(self.look_at(&message).await?))),
@@ -194,10 +235,17 @@ impl Reader {
     async fn look_at(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<SeenRecord> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let name = match message.payload() {
-            Some(payload) => self.registry.open(payload).await?.map_or("", |datum| datum.name()),
+            Some(payload) => self
+                .registry
+                .open(payload)
+                .await?
+                .map_or("", |datum| datum.name()),
             None => "",
         };
-        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let headers = message
+            .headers()
+            .into_iter()
+            .flat_map(|headers| headers.iter());
         Ok(SeenRecord {
             topic: self.topic.clone(),
             partition: message.partition(),
@@ -205,7 +253,12 @@ impl Reader {
             key: message.key().map(text).unwrap_or_default(),
             name,
             headers: headers
-                .map(|header| (header.key.to_owned(), header.value.map(text).unwrap_or_default()))
+                .map(|header| {
+                    (
+                        header.key.to_owned(),
+                        header.value.map(text).unwrap_or_default(),
+                    )
+                })
                 .collect(),
             payload: message.payload().unwrap_or_default().to_vec(),
             registry: self.registry.clone(),

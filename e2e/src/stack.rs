@@ -73,7 +73,9 @@ impl Stack {
     pub fn from_env() -> Self {
         match Self::try_from_env() {
             Ok(stack) => stack,
-            Err(error) => panic!("{error}: run `make test`, which starts a stack and names it to the tests"),
+            Err(error) => {
+                panic!("{error}: run `make test`, which starts a stack and names it to the tests")
+            }
         }
     }
 
@@ -87,12 +89,18 @@ impl Stack {
             mailbox: Mailbox::new(&variables.take("MAILBOX_URL")),
             kafka_brokers: variables.take("KAFKA_BROKERS"),
             schema_registry_url: variables.take("SCHEMA_REGISTRY_URL"),
-            event_partitions: variables.take("EVENT_PARTITIONS").parse().unwrap_or_default(),
+            event_partitions: variables
+                .take("EVENT_PARTITIONS")
+                .parse()
+                .unwrap_or_default(),
             cql_nodes: variables.take("CQL_NODES"),
             smtp_url: variables.take("SMTP_URL"),
         };
         if !variables.missing.is_empty() {
-            bail!("no stack is named: {} not set", variables.missing.join(", "));
+            bail!(
+                "no stack is named: {} not set",
+                variables.missing.join(", ")
+            );
         }
         if stack.event_partitions < 1 {
             bail!("EVENT_PARTITIONS is no number of partitions");

@@ -17,7 +17,9 @@ pub const ADMIN_EMAIL: &str = "admin@example.com";
 
 /// The text of a uuid in an answer.
 pub fn id_of(value: &Value) -> anyhow::Result<Uuid> {
-    let text = value["id"].as_str().with_context(|| format!("no id in {value}"))?;
+    let text = value["id"]
+        .as_str()
+        .with_context(|| format!("no id in {value}"))?;
     text.parse().with_context(|| format!("{text} is no id"))
 }
 
@@ -49,7 +51,12 @@ pub async fn sign_in(api: &Api, email: &str) -> anyhow::Result<Option<User>> {
         value.with_context(|| format!("the session has no {name}"))
     };
     let token = text("access_token")?;
-    let me = api.get("/v1/users/me").token(&token).send().await?.expect(200)?;
+    let me = api
+        .get("/v1/users/me")
+        .token(&token)
+        .send()
+        .await?
+        .expect(200)?;
     Ok(Some(User {
         id: id_of(&me)?,
         email: email.to_owned(),

@@ -15,11 +15,14 @@ pub const SOON: Duration = Duration::from_secs(20);
 ///
 /// The only place that sleeps: a test never waits for time to pass, only for a condition. An error of a look is
 /// remembered and told at the end, and the next look may succeed.
-pub async fn eventually<T>(
+pub async fn eventually<T, Look>(
     deadline: Duration,
     what: &str,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
+    mut look: impl FnMut() -> Look,
+) -> anyhow::Result<T>
+where
+    Look: Future<Output = anyhow::Result<Option<T>>>,
+{
     let end = Instant::now() + deadline;
     loop {
         let failure = match look().await {

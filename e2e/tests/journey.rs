@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use e2e::events::concert;
 use e2e::wait::SOON;
-use e2e::{Api, PublishedEvent, Role, Stack, TicketType, User, eventually, events, orders, users};
+use e2e::{Api, PublishedEvent, Role, Stack, TicketType, User, events, eventually, orders, users};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use platform::ids::new_id;
 use platform::kafka::partition_of;
@@ -29,19 +29,36 @@ async fn a_stranger_buys_tickets() -> anyhow::Result<()> {
     availability(api, event.id, &[(general, 10, 2, 0), (vip, 4, 1, 0)]).await?;
 
     let mut payments = stack.records(topics::CHECKOUT_PAYMENTS.name)?;
-    let paid = orders::pay(api, &buyer, order_id, orders::CARD_PAID).send().await?.expect(200)?;
+    let paid = orders::pay(api, &buyer, order_id, orders::CARD_PAID)
+        .send()
+        .await?
+        .expect(200)?;
     ensure!(paid["status"] == "paid", "{paid}");
-    ensure!(paid["total"] == json!({"amount": 2 * 2_500 + 7_500, "currency": "EUR"}), "{paid}");
+    ensure!(
+        paid["total"] == json!({"amount": 2 * 2_500 + 7_500, "currency": "EUR"}),
+        "{paid}"
+    );
 
     let tickets = tickets_of(api, &buyer, order_id).await?;
-    let (seen, record) = payments.wait_for_key::<PaymentConfirmed>(order_id, SOON).await?;
-    ensure!(seen.partition == partition_of(event.id, stack.event_partitions), "{seen:?}");
+    let (seen, record) = payments
+        .wait_for_key::<PaymentConfirmed>(order_id, SOON)
+        .await?;
+    ensure!(
+        seen.partition == partition_of(event.id, stack.event_partitions),
+        "{seen:?}"
+    );
     cloud_event(&seen.headers, order_id)?;
-    let mut recorded: Vec<(i64, String)> =
-        record.tickets.iter().map(|ticket| (ticket.number, ticket.ticket_id.to_string())).collect();
+    let mut recorded: Vec<(i64, String)> = record
+        .tickets
+        .iter()
+        .map(|ticket| (ticket.number, ticket.ticket_id.to_string()))
+        .collect();
     recorded.sort();
     ensure!(recorded == tickets, "{recorded:?} and {tickets:?}");
-    ensure!(record.total.amount == 12_500 && record.user_id == buyer.id, "{record:?}");
+    ensure!(
+        record.total.amount == 12_500 && record.user_id == buyer.id,
+        "{record:?}"
+    );
 
     let number = paid["number"].as_str().context("a number")?;
     // The history has its entry after the mail is out; a second mail would be out by then.
@@ -58,11 +75,18 @@ async fn on_sale(stack: &Stack) -> anyhow::Result<PublishedEvent> {
     let ticket_types = [TicketType::general(10), TicketType::vip(4).at_most(4)];
     let event = events::publish(api, &organizer, &event, &ticket_types).await?;
 
-    let shown = api.get(format!("/v1/events/{}", event.id)).send().await?.expect(200)?;
+    let shown = api
+        .get(format!("/v1/events/{}", event.id))
+        .send()
+        .await?
+        .expect(200)?;
     ensure!(shown["status"] == "published", "{shown}");
     ensure!(shown["organizer_id"] == organizer.id.to_string(), "{shown}");
     ensure!(shown["time_zone"] == "Europe/Paris", "{shown}");
-    ensure!(shown["ticket_types"].as_array().map(Vec::len) == Some(2), "{shown}");
+    ensure!(
+        shown["ticket_types"].as_array().map(Vec::len) == Some(2),
+        "{shown}"
+    );
     Ok(event)
 }
 
@@ -72,7 +96,9 @@ async fn register_and_sign_in(api: &Api) -> anyhow::Result<User> {
     ensure!(user["email"] == email && user["locale"] == "fr", "{user}");
     ensure!(user["roles"] == json!(["customer"]), "{user}");
     ensure!(user.get("password").is_none(), "{user}");
-    users::sign_in(api, &email).await?.context("who registered can sign in")
+    users::sign_in(api, &email)
+        .await?
+        .context("who registered can sign in")
 }
 
 /// Orders, and repeats it in every way that must not make a second order.
@@ -82,29 +108,45 @@ async fn order_once(api: &Api, buyer: &User, event: &PublishedEvent) -> anyhow::
     let place = || orders::place(api, buyer, event.id, &lines).idempotency_key(&key);
     let order = place().send().await?.expect(201)?;
     let id = users::id_of(&order)?;
-    ensure!(order["status"] == "reserved" && order["expires_at"].is_string(), "{order}");
+    ensure!(
+        order["status"] == "reserved" && order["expires_at"].is_string(),
+        "{order}"
+    );
     let number = order["number"].as_str().unwrap_or_default();
     ensure!(number.starts_with("O-") && number.len() == 12, "{order}");
 
     let again = place().send().await?.expect(201)?;
-    ensure!(again["id"] == order["id"] && again["number"] == order["number"], "{again}");
+    ensure!(
+        again["id"] == order["id"] && again["number"] == order["number"],
+        "{again}"
+    );
     let other = orders::place(api, buyer, event.id, &lines[..1]).idempotency_key(&key);
-    other.send().await?.expect_problem(422, "idempotency-key-reused")?;
+    other
+        .send()
+        .await?
+        .expect_problem(422, "idempotency-key-reused")?;
 
-    let shown = api.get(format!("/v1/orders/{id}")).by(buyer).send().await?.expect(200)?;
-    ensure!(shown["id"] == order["id"] && shown["lines"] == order["lines"], "{shown}");
+    let shown = api
+        .get(format!("/v1/orders/{id}"))
+        .by(buyer)
+        .send()
+        .await?
+        .expect(200)?;
+    ensure!(
+        shown["id"] == order["id"] && shown["lines"] == order["lines"],
+        "{shown}"
+    );
     let listed = api.get("/v1/orders").by(buyer).send().await?.expect(200)?;
     let items = listed["items"].as_array().context("a list")?;
-    ensure!(items.len() == 1 && items[0]["id"] == order["id"], "{listed}");
+    ensure!(
+        items.len() == 1 && items[0]["id"] == order["id"],
+        "{listed}"
+    );
     Ok(id)
 }
 
 /// Number and id of the buyer's tickets, which are all of this order.
-async fn tickets_of(
-    api: &Api,
-    buyer: &User,
-    order: Uuid,
-) -> anyhow::Result<Vec<(i64, String)>> {
+async fn tickets_of(api: &Api, buyer: &User, order: Uuid) -> anyhow::Result<Vec<(i64, String)>> {
     eventually(SOON, "three tickets in the list", async || {
         let page = api.get("/v1/tickets").by(buyer).send().await?.expect(200)?;
         let items = page["items"].as_array().context("a list")?;
@@ -114,7 +156,10 @@ async fn tickets_of(
         let mut tickets = Vec::new();
         for ticket in items {
             ensure!(ticket["order_id"] == order.to_string(), "{ticket}");
-            ensure!(ticket["status"] == "valid" && ticket["code"].is_string(), "{ticket}");
+            ensure!(
+                ticket["status"] == "valid" && ticket["code"].is_string(),
+                "{ticket}"
+            );
             let number = ticket["number"].as_i64().context("a number")?;
             tickets.push((number, users::id_of(ticket)?.to_string()));
         }
@@ -146,14 +191,24 @@ async fn one_french_mail(
     number: &str,
 ) -> anyhow::Result<()> {
     let mailbox = stack.mailbox();
-    let mail = mailbox.wait_for(&buyer.email, SOON, |mail| mail.says(number)).await?;
+    let mail = mailbox
+        .wait_for(&buyer.email, SOON, |mail| mail.says(number))
+        .await?;
     let source = mailbox.source(&mail).await?;
-    let parsed = MessageParser::default().parse(&source).context("a mail that can be read")?;
+    let parsed = MessageParser::default()
+        .parse(&source)
+        .context("a mail that can be read")?;
     let kind = parsed.content_type().context("a content type")?;
     ensure!(kind.ctype() == "multipart", "{kind:?}");
-    ensure!(parsed.text_body_count() >= 1 && parsed.html_body_count() >= 1, "two versions");
+    ensure!(
+        parsed.text_body_count() >= 1 && parsed.html_body_count() >= 1,
+        "two versions"
+    );
     let text = parsed.body_text(0).context("a plain part")?;
-    ensure!(text.contains(&event.name), "the event's name is not in {text}");
+    ensure!(
+        text.contains(&event.name),
+        "the event's name is not in {text}"
+    );
     ensure!(text.contains("billet"), "not French: {text}");
     let about = mailbox.to(&buyer.email).await?;
     let about = about.iter().filter(|mail| mail.says(number)).count();
@@ -169,8 +224,14 @@ async fn in_the_history(api: &Api, buyer: &User, order: Uuid) -> anyhow::Result<
         let Some(sent) = items.iter().find(|item| item["status"] == "sent") else {
             return Ok(None);
         };
-        ensure!(sent["type"] == "email" && sent["language"] == "fr", "{sent}");
-        ensure!(sent["attempts"].as_i64() >= Some(1) && sent["sent_at"].is_string(), "{sent}");
+        ensure!(
+            sent["type"] == "email" && sent["language"] == "fr",
+            "{sent}"
+        );
+        ensure!(
+            sent["attempts"].as_i64() >= Some(1) && sent["sent_at"].is_string(),
+            "{sent}"
+        );
         Ok(Some(()))
     })
     .await

@@ -70,7 +70,17 @@ mod tests {
                 urls += &format!("{} {path} → {handler}\n", method.to_uppercase());
             }
         }
-        insta::assert_snapshot!(urls, @"");
+        insta::assert_snapshot!(urls, @r"
+        GET /.well-known/jwks.json → jwks
+        GET /.well-known/openid-configuration → openid_configuration
+        POST /v1/sessions → sign_in
+        DELETE /v1/sessions/current → sign_out
+        POST /v1/sessions/refresh → refresh
+        POST /v1/users → register
+        GET /v1/users/me → show_me
+        GET /v1/users/{id} → show
+        PUT /v1/users/{id}/roles → put_roles
+        ");
     }
 
     #[test]

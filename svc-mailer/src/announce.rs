@@ -63,7 +63,8 @@ impl Announcer {
                     attempts: i64::from(message.attempts),
                     sent_at: at.as_micros(),
                 };
-                self.produce::<NotificationSent>(message, at, &self.sent.encode(&record)).await
+                self.produce::<NotificationSent>(message, at, &self.sent.encode(&record))
+                    .await
             }
             Status::Failed => {
                 let record = NotificationFailed {
@@ -76,7 +77,8 @@ impl Announcer {
                     reason: message.reason.clone().unwrap_or_default(),
                     failed_at: at.as_micros(),
                 };
-                self.produce::<NotificationFailed>(message, at, &self.failed.encode(&record)).await
+                self.produce::<NotificationFailed>(message, at, &self.failed.encode(&record))
+                    .await
             }
         }
     }

@@ -12,7 +12,7 @@ pub mod http;
 pub mod jobs;
 pub mod ready;
 pub mod render;
-pub mod routes;
+mod routes;
 pub mod smtp;
 pub mod store;
 
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use platform::Start;
 use platform::auth::Verifier;
 use platform::avro::Registry;
 use platform::config::Env;
@@ -31,13 +32,16 @@ use platform::kafka::producer::Producer;
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
-use platform::Start;
-use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic};
+use schemas::topics::{
+    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic,
+};
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use routes::openapi;
 
 use crate::announce::Announcer;
 use crate::app::{App, AppState};
@@ -96,7 +100,11 @@ pub struct Listeners {
 
 impl Listeners {
     async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = async |addr| TcpListener::bind(addr).await.with_context(|| format!("listen on {addr}"));
+        let bind = async |addr| {
+            TcpListener::bind(addr)
+                .await
+                .with_context(|| format!("listen on {addr}"))
+        };
         Ok(Self {
             public: bind(config.http.http_addr).await?,
             admin: bind(config.http.admin_addr).await?,
@@ -123,7 +131,12 @@ pub async fn run(
     let checks = admin::Checks::new()
         .with("cql", move || ready::cql(Arc::clone(&session)))
         .with("kafka", move || kafka.clone().check());
-    tokio::spawn(admin::serve(listeners.admin, checks, metrics, shutdown.clone()));
+    tokio::spawn(admin::serve(
+        listeners.admin,
+        checks,
+        metrics,
+        shutdown.clone(),
+    ));
 
     let background = CancellationToken::new();
     let mut work = JoinSet::new();
@@ -139,7 +152,12 @@ pub async fn run(
     });
 
     let router = routes::router(AppState(Arc::clone(&app)));
-    let serving = server::serve(listeners.public, router, server::Limits::default(), shutdown.clone());
+    let serving = server::serve(
+        listeners.public,
+        router,
+        server::Limits::default(),
+        shutdown.clone(),
+    );
     tokio::pin!(serving);
     let outcome = tokio::select! {
         served = &mut serving => served.map_err(Into::into),
@@ -157,8 +175,14 @@ pub async fn run(
     background.cancel();
     while work.join_next().await.is_some() {}
     app.delivery.attempts.close();
-    if tokio::time::timeout(ATTEMPTS_DEADLINE, app.delivery.attempts.wait()).await.is_err() {
-        tracing::warn!(left = app.delivery.attempts.len(), "mails were cut while they were sent");
+    if tokio::time::timeout(ATTEMPTS_DEADLINE, app.delivery.attempts.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = app.delivery.attempts.len(),
+            "mails were cut while they were sent"
+        );
     }
     tokio::task::spawn_blocking(move || producer.flush()).await??;
     outcome
@@ -172,7 +196,10 @@ async fn app(
 ) -> anyhow::Result<App> {
     let announcer = Announcer::new(producer, registry, config.kafka.event_partitions).await?;
     let delivery = Delivery {
-        holder: Holder { instance: config.instance.clone(), boot: new_id() },
+        holder: Holder {
+            instance: config.instance.clone(),
+            boot: new_id(),
+        },
         notifications: Notifications::new(Arc::clone(session)).await?,
         lists: NotificationLists::new(Arc::clone(session)).await?,
         recipients: Recipients::new(Arc::clone(session)).await?,

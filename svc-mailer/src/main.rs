@@ -7,7 +7,7 @@ use platform::{Main, run_main};
 fn main() -> ExitCode {
     let main = Main {
         name: env!("CARGO_PKG_NAME"),
-        openapi: svc_mailer::routes::openapi,
+        openapi: svc_mailer::openapi,
     };
     run_main(main, svc_mailer::serve, svc_mailer::migrate)
 }

@@ -15,7 +15,12 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Whether the database answers.
 pub async fn cql(session: Arc<Session>) -> Result<(), ExecutionError> {
-    session.query_unpaged("SELECT bucket FROM due_notifications WHERE bucket = 0 LIMIT 1", ()).await?;
+    session
+        .query_unpaged(
+            "SELECT bucket FROM due_notifications WHERE bucket = 0 LIMIT 1",
+            (),
+        )
+        .await?;
     Ok(())
 }
 
@@ -29,14 +34,17 @@ impl KafkaProbe {
     /// Connects in the background.
     pub fn new(brokers: &str) -> Result<Self, KafkaError> {
         let client = client_config(brokers, "svc-mailer-probe").create()?;
-        Ok(Self { client: Arc::new(client) })
+        Ok(Self {
+            client: Arc::new(client),
+        })
     }
 
     /// Whether a broker answers.
     pub async fn check(self) -> anyhow::Result<()> {
         // The client's call blocks.
         tokio::task::spawn_blocking(move || {
-            self.client.fetch_metadata(Some(MAILER_NOTIFICATIONS.name), PROBE_TIMEOUT)
+            self.client
+                .fetch_metadata(Some(MAILER_NOTIFICATIONS.name), PROBE_TIMEOUT)
         })
         .await??;
         Ok(())

@@ -61,7 +61,9 @@ pub struct Smtp {
 impl Smtp {
     /// Connects with the first mail.
     pub fn new(config: &SmtpConfig) -> Self {
-        let pool = PoolConfig::new().max_size(POOL_SIZE).idle_timeout(POOL_IDLE);
+        let pool = PoolConfig::new()
+            .max_size(POOL_SIZE)
+            .idle_timeout(POOL_IDLE);
         let transport = config
             .transport
             .clone()
@@ -97,7 +99,11 @@ impl Smtp {
             .from(self.from.clone())
             .to(Mailbox::new(Some(outgoing.name), address))
             .subject(outgoing.mail.subject)
-            .message_id(Some(format!("<{}@{}>", outgoing.id, self.from.email.domain())))
+            .message_id(Some(format!(
+                "<{}@{}>",
+                outgoing.id,
+                self.from.email.domain()
+            )))
             .date(UNIX_EPOCH + Duration::from_millis(millis))
             .header(AutoSubmitted)
             .header(ContentLanguage(outgoing.mail.language.as_str()))
@@ -136,7 +142,7 @@ fn refusal(error: &Error) -> Refusal {
     match error.status() {
         Some(code) => by_code(code.into(), &cause(error)),
         // The client's own: a connection, a time-out, TLS, or an answer that is not SMTP.
-        None => Refusal::Away(format!("smtp: {error}: {}", cause(error))),
+        None => Refusal::Away(format!("smtp: {error}")),
     }
 }
 
@@ -159,7 +165,9 @@ fn reason(code: u16, text: &str) -> String {
     let is_enhanced = |word: &&str| {
         let parts: Vec<&str> = word.split('.').collect();
         parts.len() == 3
-            && parts.iter().all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+            && parts.iter().all(|part| {
+                (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+            })
     };
     match text.split_whitespace().find(is_enhanced) {
         Some(enhanced) => format!("smtp {code} {enhanced}"),
@@ -236,14 +244,25 @@ mod tests {
 
     #[test]
     fn a_mail_has_both_parts_and_a_message_id_that_stays() {
-        let message = smtp().message(outgoing("Zoë \"Z\" <Bcc: eve@example.com>", "zoe@example.com")).unwrap();
+        let message = smtp()
+            .message(outgoing(
+                "Zoë \"Z\" <Bcc: eve@example.com>",
+                "zoe@example.com",
+            ))
+            .unwrap();
         let bytes = message.formatted();
         let mail = mail_parser::MessageParser::default().parse(&bytes).unwrap();
-        assert_eq!(mail.message_id(), Some("00000000-0000-0000-0000-000000000007@example.com"));
+        assert_eq!(
+            mail.message_id(),
+            Some("00000000-0000-0000-0000-000000000007@example.com")
+        );
         assert_eq!(mail.subject(), Some("Vos billets pour « Été »"));
         assert_eq!(mail.body_text(0).unwrap().trim(), "Bonjour");
         assert_eq!(mail.body_html(0).unwrap().trim(), "<p>Bonjour</p>");
-        assert_eq!(mail.to().unwrap().first().unwrap().address(), Some("zoe@example.com"));
+        assert_eq!(
+            mail.to().unwrap().first().unwrap().address(),
+            Some("zoe@example.com")
+        );
         assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-05-01T18:00:00Z");
         assert_eq!(message.envelope().to().len(), 1);
         assert!(mail.bcc().is_none());
@@ -260,13 +279,29 @@ mod tests {
     #[test]
     fn replies_are_about_the_mail_or_about_the_server() {
         for (code, text, expected) in [
-            (550, "5.1.1 <bob@example.com>: unknown", Refusal::Permanent("smtp 550 5.1.1".into())),
+            (
+                550,
+                "5.1.1 <bob@example.com>: unknown",
+                Refusal::Permanent("smtp 550 5.1.1".into()),
+            ),
             (554, "no", Refusal::Permanent("smtp 554".into())),
-            (450, "4.2.0 10.0.0.1 greylisted", Refusal::Temporary("smtp 450 4.2.0".into())),
+            (
+                450,
+                "4.2.0 10.0.0.1 greylisted",
+                Refusal::Temporary("smtp 450 4.2.0".into()),
+            ),
             (452, "full", Refusal::Temporary("smtp 452".into())),
             (421, "closing", Refusal::Away("smtp 421".into())),
-            (535, "5.7.8 wrong password", Refusal::Away("smtp 535 5.7.8".into())),
-            (530, "5.7.0 STARTTLS first", Refusal::Away("smtp 530 5.7.0".into())),
+            (
+                535,
+                "5.7.8 wrong password",
+                Refusal::Away("smtp 535 5.7.8".into()),
+            ),
+            (
+                530,
+                "5.7.0 STARTTLS first",
+                Refusal::Away("smtp 530 5.7.0".into()),
+            ),
         ] {
             assert_eq!(by_code(code, text), expected);
         }

@@ -44,12 +44,20 @@ async fn buy() -> anyhow::Result<()> {
     tell_stock(held);
 
     pay(api, &buyer, &order).await?;
-    let (seen, payment) = record::<PaymentConfirmed>(&mut topics.payments, order.id, |_| true).await?;
+    let (seen, payment) =
+        record::<PaymentConfirmed>(&mut topics.payments, order.id, |_| true).await?;
     told(&seen);
-    println!("            {} {}, {} ticket", payment.total.amount, payment.total.currency, payment.tickets.len());
+    println!(
+        "            {} {}, {} ticket",
+        payment.total.amount,
+        payment.total.currency,
+        payment.tickets.len()
+    );
     // Other buyers change the stock as well: the record that counts this ticket is one with more sold.
     let more_sold = |stock: &StockLevel| {
-        choice.line_in(stock).is_ok_and(|line| line.sold > held.sold)
+        choice
+            .line_in(stock)
+            .is_ok_and(|line| line.sold > held.sold)
     };
     let (seen, stock) = record::<StockLevel>(&mut topics.stock, choice.event, more_sold).await?;
     told(&seen);
@@ -104,11 +112,21 @@ async fn sign_in(api: &Api) -> anyhow::Result<User> {
 
 /// A ticket of the first event that has one left without a limit per buyer, so that this program can be run for ever.
 async fn choose(api: &Api) -> anyhow::Result<Choice> {
-    let page = api.get("/v1/events").send().await?.expect(200).context("list events")?;
+    let page = api
+        .get("/v1/events")
+        .send()
+        .await?
+        .expect(200)
+        .context("list events")?;
     for event in list(&page["items"]) {
         let id = users::id_of(event)?;
         let path = format!("/v1/events/{id}/availability");
-        let availability = api.get(path).send().await?.expect(200).context("ask what is left")?;
+        let availability = api
+            .get(path)
+            .send()
+            .await?
+            .expect(200)
+            .context("ask what is left")?;
         let limited = |id: &Value| {
             let known = list(&event["ticket_types"]).find(|known| &known["id"] == id);
             known.is_none_or(|known| !known["max_per_buyer"].is_null())
@@ -119,7 +137,11 @@ async fn choose(api: &Api) -> anyhow::Result<Choice> {
             continue;
         };
         let city = text(&event["venue"], "city");
-        println!("Event       {}, {city}, {}", text(event, "name"), text(event, "starts_at"));
+        println!(
+            "Event       {}, {city}, {}",
+            text(event, "name"),
+            text(event, "starts_at")
+        );
         println!("Available   {} of {}", left["available"], left["quantity"]);
         return Ok(Choice {
             event: id,
@@ -135,23 +157,43 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 async fn order(api: &Api, buyer: &User, choice: &Choice) -> anyhow::Result<Order> {
     let lines = [(choice.ticket_type, 1)];
-    let answer = orders::place(api, buyer, choice.event, &lines).send().await.context("order")?;
+    let answer = orders::place(api, buyer, choice.event, &lines)
+        .send()
+        .await
+        .context("order")?;
     let body = expect(answer, 201, "the order was refused")?;
     let order = Order {
         id: users::id_of(&body)?,
         number: text(&body, "number").to_owned(),
     };
-    println!("Order       201, {} is held until {}", order.number, text(&body, "expires_at"));
+    println!(
+        "Order       201, {} is held until {}",
+        order.number,
+        text(&body, "expires_at")
+    );
     Ok(order)
 }
 
 async fn pay(api: &Api, buyer: &User, order: &Order) -> anyhow::Result<()> {
-    let answer = orders::pay(api, buyer, order.id, orders::CARD_PAID).send().await.context("pay")?;
+    let answer = orders::pay(api, buyer, order.id, orders::CARD_PAID)
+        .send()
+        .await
+        .context("pay")?;
     let body = expect(answer, 200, "the payment failed")?;
-    println!("Payment     200, {} is {}", order.number, text(&body, "status"));
-    let tickets = body["tickets"].as_array().filter(|tickets| !tickets.is_empty());
+    println!(
+        "Payment     200, {} is {}",
+        order.number,
+        text(&body, "status")
+    );
+    let tickets = body["tickets"]
+        .as_array()
+        .filter(|tickets| !tickets.is_empty());
     for ticket in tickets.context("the paid order has no tickets")? {
-        println!("Ticket      number {}, {}", ticket["number"], text(ticket, "kind"));
+        println!(
+            "Ticket      number {}, {}",
+            ticket["number"],
+            text(ticket, "kind")
+        );
     }
     Ok(())
 }
@@ -169,12 +211,24 @@ async fn mail(stack: &Stack, order: &Order) -> anyhow::Result<()> {
 
 async fn notification(api: &Api, buyer: &User, order: &Order) -> anyhow::Result<()> {
     let path = format!("/v1/notifications?order_id={}", order.id);
-    let sent = eventually(MAIL_DEADLINE, "the mail to be in the history as sent", async || {
-        let page = api.get(&path).by(buyer).send().await?.expect(200)?;
-        Ok(list(&page["items"]).find(|item| item["status"] == "sent").cloned())
-    })
+    let sent = eventually(
+        MAIL_DEADLINE,
+        "the mail to be in the history as sent",
+        async || {
+            let page = api.get(&path).by(buyer).send().await?.expect(200)?;
+            Ok(list(&page["items"])
+                .find(|item| item["status"] == "sent")
+                .cloned())
+        },
+    )
     .await?;
-    println!("History     {} {} at {}, {} attempt(s)", text(&sent, "template"), text(&sent, "status"), text(&sent, "sent_at"), sent["attempts"]);
+    println!(
+        "History     {} {} at {}, {} attempt(s)",
+        text(&sent, "template"),
+        text(&sent, "status"),
+        text(&sent, "sent_at"),
+        sent["attempts"]
+    );
     Ok(())
 }
 

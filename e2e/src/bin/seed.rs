@@ -29,9 +29,19 @@ const fn person(
 
 /// The admin is not among them: svc-identity makes the first one itself.
 const PEOPLE: [Person; 5] = [
-    person("organizer@example.com", "Olivia Organizer", "en", &[Role::Organizer]),
+    person(
+        "organizer@example.com",
+        "Olivia Organizer",
+        "en",
+        &[Role::Organizer],
+    ),
     person("gate@example.com", "Gaston Gate", "en", &[Role::Gate]),
-    person("support@example.com", "Sofia Support", "es", &[Role::Support]),
+    person(
+        "support@example.com",
+        "Sofia Support",
+        "es",
+        &[Role::Support],
+    ),
     person("alice@example.com", "Alice Martin", "en", &[]),
     person("bruno@example.com", "Bruno Lefèvre", "fr", &[]),
 ];
@@ -54,16 +64,27 @@ async fn seed() -> anyhow::Result<()> {
     let api = stack.gateway();
     let admin = users::sign_in(api, users::ADMIN_EMAIL)
         .await?
-        .with_context(|| format!("{} cannot sign in with the seed password", users::ADMIN_EMAIL))?;
+        .with_context(|| {
+            format!(
+                "{} cannot sign in with the seed password",
+                users::ADMIN_EMAIL
+            )
+        })?;
     println!("user   {:<24}was there", users::ADMIN_EMAIL);
     for person in &PEOPLE {
         let made = seed_person(api, &admin, person).await?;
         println!("user   {:<24}{}", person.email, told(made));
     }
-    let organizer = users::sign_in(api, ORGANIZER).await?.context("the organizer cannot sign in")?;
+    let organizer = users::sign_in(api, ORGANIZER)
+        .await?
+        .context("the organizer cannot sign in")?;
     for (event, ticket_types) in programme() {
         let made = seed_event(api, &organizer, &event, &ticket_types).await?;
-        println!("event  {:<24}{}", event["name"].as_str().unwrap_or_default(), told(made));
+        println!(
+            "event  {:<24}{}",
+            event["name"].as_str().unwrap_or_default(),
+            told(made)
+        );
     }
     Ok(())
 }
@@ -84,9 +105,16 @@ async fn seed_person(api: &Api, admin: &User, person: &Person) -> anyhow::Result
         }
     };
     // Looked at also for one who was there: the run that made him may have ended before it gave him his roles.
-    let user = api.get(format!("/v1/users/{id}")).by(admin).send().await?.expect(200)?;
+    let user = api
+        .get(format!("/v1/users/{id}"))
+        .by(admin)
+        .send()
+        .await?
+        .expect(200)?;
     let has = |role: &Role| {
-        user["roles"].as_array().is_some_and(|roles| roles.iter().any(|has| has == role.as_str()))
+        user["roles"]
+            .as_array()
+            .is_some_and(|roles| roles.iter().any(|has| has == role.as_str()))
     };
     if person.roles.iter().all(has) {
         return Ok(made);
@@ -121,8 +149,10 @@ async fn seed_event(
 
 fn programme() -> [(Value, [TicketType; 2]); 3] {
     let mut jazz = events::concert("Blue Hour Quartet", 21);
-    jazz["description"] = json!("Four friends, one microphone, and the songs they play after closing time.");
-    jazz["venue"] = json!({"name": "New Morning", "city": "Paris", "address": "7 rue des Petites Écuries"});
+    jazz["description"] =
+        json!("Four friends, one microphone, and the songs they play after closing time.");
+    jazz["venue"] =
+        json!({"name": "New Morning", "city": "Paris", "address": "7 rue des Petites Écuries"});
     let rock = events::concert("The Paper Lanterns", 45);
     let mut play = events::concert("La vida es sueño", 60);
     play["type"] = json!("theatre");
@@ -130,8 +160,23 @@ fn programme() -> [(Value, [TicketType; 2]); 3] {
     play["venue"] = json!({"name": "Teatro de la Comedia", "city": "Madrid", "address": "Calle del Príncipe 14"});
     play["time_zone"] = json!("Europe/Madrid");
     [
-        (jazz, [TicketType::general(300), TicketType::vip(20).at_most(4)]),
-        (rock, [TicketType::general(8_000).at(3_900), TicketType::vip(200).at(12_000).at_most(4)]),
-        (play, [TicketType::general(450).at(1_800), TicketType::vip(40).at(5_500).at_most(4)]),
+        (
+            jazz,
+            [TicketType::general(300), TicketType::vip(20).at_most(4)],
+        ),
+        (
+            rock,
+            [
+                TicketType::general(8_000).at(3_900),
+                TicketType::vip(200).at(12_000).at_most(4),
+            ],
+        ),
+        (
+            play,
+            [
+                TicketType::general(450).at(1_800),
+                TicketType::vip(40).at(5_500).at_most(4),
+            ],
+        ),
     ]
 }

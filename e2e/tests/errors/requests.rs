@@ -26,16 +26,28 @@ fn a_body() -> Value {
 
 /// The problem names this field, with this code and a text.
 fn names(problem: &Value, pointer: &str, code: &str) -> anyhow::Result<()> {
-    let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let named = errors.iter().find(|error| error["pointer"] == pointer && error["code"] == code);
+    let errors = problem["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let named = errors
+        .iter()
+        .find(|error| error["pointer"] == pointer && error["code"] == code);
     let told = named.and_then(|error| error["detail"].as_str());
-    ensure!(told.is_some_and(|detail| !detail.is_empty()), "{pointer} {code} is not in {problem}");
+    ensure!(
+        told.is_some_and(|detail| !detail.is_empty()),
+        "{pointer} {code} is not in {problem}"
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_malformed() -> anyhow::Result<()> {
-    let answer = an_order().await?.body("application/json", "{\"event_id\":").send().await?;
+    let answer = an_order()
+        .await?
+        .body("application/json", "{\"event_id\":")
+        .send()
+        .await?;
     answer.expect_problem(400, "malformed")?;
     Ok(())
 }
@@ -44,7 +56,12 @@ async fn a_body_that_is_not_json_is_malformed() -> anyhow::Result<()> {
 async fn an_unknown_field_is_named() -> anyhow::Result<()> {
     let mut body = a_body();
     body["colour"] = json!("red");
-    let problem = an_order().await?.json(&body).send().await?.expect_problem(422, "invalid")?;
+    let problem = an_order()
+        .await?
+        .json(&body)
+        .send()
+        .await?
+        .expect_problem(422, "invalid")?;
     names(&problem, "/colour", "unknown")
 }
 
@@ -52,20 +69,34 @@ async fn an_unknown_field_is_named() -> anyhow::Result<()> {
 async fn a_field_of_the_wrong_type_is_named() -> anyhow::Result<()> {
     let mut body = a_body();
     body["lines"][0]["quantity"] = json!("two");
-    let problem = an_order().await?.json(&body).send().await?.expect_problem(422, "invalid")?;
+    let problem = an_order()
+        .await?
+        .json(&body)
+        .send()
+        .await?
+        .expect_problem(422, "invalid")?;
     names(&problem, "/lines/0/quantity", "type")
 }
 
 #[tokio::test]
 async fn a_missing_field_is_named() -> anyhow::Result<()> {
     let body = json!({"lines": []});
-    let problem = an_order().await?.json(&body).send().await?.expect_problem(422, "invalid")?;
+    let problem = an_order()
+        .await?
+        .json(&body)
+        .send()
+        .await?
+        .expect_problem(422, "invalid")?;
     names(&problem, "/event_id", "required")
 }
 
 #[tokio::test]
 async fn another_media_type_is_not_read() -> anyhow::Result<()> {
-    let answer = an_order().await?.body("text/plain", a_body().to_string()).send().await?;
+    let answer = an_order()
+        .await?
+        .body("text/plain", a_body().to_string())
+        .send()
+        .await?;
     answer.expect_problem(415, "unsupported-media-type")?;
     Ok(())
 }
@@ -74,7 +105,12 @@ async fn another_media_type_is_not_read() -> anyhow::Result<()> {
 async fn a_body_above_the_limit_is_too_large() -> anyhow::Result<()> {
     let mut body = a_body();
     body["voucher"] = json!("x".repeat(MAX_BODY_BYTES));
-    an_order().await?.json(&body).send().await?.expect_problem(413, "too-large")?;
+    an_order()
+        .await?
+        .json(&body)
+        .send()
+        .await?
+        .expect_problem(413, "too-large")?;
     Ok(())
 }
 
@@ -90,7 +126,12 @@ async fn an_over_long_key_is_named() -> anyhow::Result<()> {
 async fn an_unknown_path_is_not_found() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let buyer = stack.customer().await?;
-    for path in ["/v1/nothing", "/internal/events", "/v1/orders/1/2/3/4", "/v1/service-tokens"] {
+    for path in [
+        "/v1/nothing",
+        "/internal/events",
+        "/v1/orders/1/2/3/4",
+        "/v1/service-tokens",
+    ] {
         let answer = stack.gateway().get(path).by(&buyer).send().await?;
         answer.expect_problem(404, "not-found")?;
     }
@@ -101,10 +142,18 @@ async fn an_unknown_path_is_not_found() -> anyhow::Result<()> {
 async fn a_wrong_method_is_told_the_right_ones() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let buyer = stack.customer().await?;
-    let answer = stack.gateway().call(Method::PATCH, "/v1/orders").by(&buyer).send().await?;
+    let answer = stack
+        .gateway()
+        .call(Method::PATCH, "/v1/orders")
+        .by(&buyer)
+        .send()
+        .await?;
     let allowed = answer.header("allow").unwrap_or_default().to_owned();
     answer.expect_problem(405, "method-not-allowed")?;
-    ensure!(allowed.contains("GET") && allowed.contains("POST"), "Allow: {allowed}");
+    ensure!(
+        allowed.contains("GET") && allowed.contains("POST"),
+        "Allow: {allowed}"
+    );
     Ok(())
 }
 
@@ -112,7 +161,12 @@ async fn a_wrong_method_is_told_the_right_ones() -> anyhow::Result<()> {
 async fn a_request_id_comes_back() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let id = Uuid::to_string(&new_id());
-    let answer = stack.gateway().get("/v1/events?limit=none").request_id(&id).send().await?;
+    let answer = stack
+        .gateway()
+        .get("/v1/events?limit=none")
+        .request_id(&id)
+        .send()
+        .await?;
     let problem = answer.expect_problem(422, "invalid")?;
     ensure!(problem["instance"] == id, "{problem}");
     names(&problem, "?limit", "type").or_else(|_| names(&problem, "?limit", "invalid"))

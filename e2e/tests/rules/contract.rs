@@ -12,25 +12,42 @@ fn records() -> BTreeSet<(String, String)> {
         .iter()
         .map(|file| {
             let topic = file.parent().map(name_of).unwrap_or_default();
-            (topic, file.file_stem().unwrap_or_default().to_string_lossy().into_owned())
+            (
+                topic,
+                file.file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+            )
         })
         .collect()
 }
 
 #[test]
 fn every_schema_has_its_struct() {
-    let source: String =
-        files(&root().join("schemas/src"), "rs").iter().map(|file| read(file)).collect();
+    let source: String = files(&root().join("schemas/src"), "rs")
+        .iter()
+        .map(|file| read(file))
+        .collect();
     let tied: String = source.split_whitespace().collect::<String>();
     let mut broken = Vec::new();
     for (topic, name) in records() {
         let file = format!("{topic}/{name}.avsc\"");
-        let calls = tied.split("record!(").skip(1).map(|call| call.split(");").next().unwrap_or_default());
-        if !calls.into_iter().any(|call| call.starts_with(&format!("{name},")) && call.contains(&file)) {
+        let calls = tied
+            .split("record!(")
+            .skip(1)
+            .map(|call| call.split(");").next().unwrap_or_default());
+        if !calls
+            .into_iter()
+            .any(|call| call.starts_with(&format!("{name},")) && call.contains(&file))
+        {
             broken.push(format!("{topic}/{name}.avsc"));
         }
     }
-    none(&broken, "`record!` in schemas/src ties a struct of the same name to each schema");
+    none(
+        &broken,
+        "`record!` in schemas/src ties a struct of the same name to each schema",
+    );
 }
 
 #[test]
@@ -39,13 +56,20 @@ fn every_schema_is_named_as_its_file() {
     for file in files(&root().join("schemas"), "avsc") {
         let text = read(&file);
         let schema: serde_json::Value = serde_json::from_str(&text).expect("a schema is JSON");
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let namespace = schema["namespace"].as_str().unwrap_or_default();
         if schema["name"] != *name || !namespace.starts_with("ticketing.") {
             broken.push(format!("{name}.avsc is {namespace}.{}", schema["name"]));
         }
     }
-    none(&broken, "<topic>/<Record>.avsc holds the record ticketing.<service>.<Record>");
+    none(
+        &broken,
+        "<topic>/<Record>.avsc holds the record ticketing.<service>.<Record>",
+    );
 }
 
 #[test]
@@ -53,15 +77,18 @@ fn every_record_has_its_row() {
     let page = read(&root().join("docs/TOPICS.md"));
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
     let has = |row: &str, word: &str| {
-        row.split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '_')).any(|found| found == word)
+        row.split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '_'))
+            .any(|found| found == word)
     };
     let mut broken = Vec::new();
     for (topic, name) in records() {
-        let is_its_row =
-            |row: &&&str| has(row, &name) && (topic == "dead" || has(row, &topic));
+        let is_its_row = |row: &&&str| has(row, &name) && (topic == "dead" || has(row, &topic));
         if rows.iter().find(is_its_row).is_none() {
             broken.push(format!("{name} on {topic}"));
         }
     }
-    none(&broken, "a table row of docs/TOPICS.md names the record and its topic");
+    none(
+        &broken,
+        "a table row of docs/TOPICS.md names the record and its topic",
+    );
 }

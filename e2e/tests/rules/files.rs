@@ -8,12 +8,18 @@ const MAX_LINES: usize = 450;
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the repository is there")
 }
 
 /// A path as people write it, from the root.
 pub(crate) fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// Every file below `folder` with this extension, sorted. A folder that is not there has none.
@@ -42,20 +48,32 @@ pub(crate) fn read(path: &Path) -> String {
 /// The folders of the workspace's crates.
 pub(crate) fn crates() -> Vec<PathBuf> {
     let manifest = read(&root().join("Cargo.toml"));
-    let members = manifest.split_once("members = [").expect("the workspace has members").1;
+    let members = manifest
+        .split_once("members = [")
+        .expect("the workspace has members")
+        .1;
     let members = members.split_once(']').expect("the list of members ends").0;
     let names = members.split(',').map(|name| name.trim().trim_matches('"'));
-    names.filter(|name| !name.is_empty()).map(|name| root().join(name)).collect()
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| root().join(name))
+        .collect()
 }
 
 /// The folders of the services.
 pub(crate) fn services() -> Vec<PathBuf> {
-    crates().into_iter().filter(|path| name_of(path).starts_with("svc-")).collect()
+    crates()
+        .into_iter()
+        .filter(|path| name_of(path).starts_with("svc-"))
+        .collect()
 }
 
 /// The last part of a path.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Fails with every broken rule at once.
@@ -65,9 +83,13 @@ pub(crate) fn none(broken: &[String], rule: &str) {
 
 #[test]
 fn every_crate_takes_the_workspace_lints() {
-    let takes = |folder: &PathBuf| read(&folder.join("Cargo.toml")).contains("[lints]\nworkspace = true");
-    let broken: Vec<String> =
-        crates().iter().filter(|folder| !takes(folder)).map(|folder| shown(folder)).collect();
+    let takes =
+        |folder: &PathBuf| read(&folder.join("Cargo.toml")).contains("[lints]\nworkspace = true");
+    let broken: Vec<String> = crates()
+        .iter()
+        .filter(|folder| !takes(folder))
+        .map(|folder| shown(folder))
+        .collect();
     none(&broken, "a crate says `[lints] workspace = true`");
 }
 
@@ -93,11 +115,15 @@ fn a_version_stands_in_the_workspace_only() {
                 continue;
             };
             let plain = value.trim_matches(['"', '=', '^', '~']);
-            let is_version = value.starts_with('"') && plain.starts_with(|c: char| c.is_ascii_digit());
+            let is_version =
+                value.starts_with('"') && plain.starts_with(|c: char| c.is_ascii_digit());
             if is_version || value.contains("version = ") {
                 broken.push(format!("{}: {name}", shown(&manifest)));
             }
         }
     }
-    none(&broken, "a crate says `name.workspace = true`, the version stands in the root Cargo.toml");
+    none(
+        &broken,
+        "a crate says `name.workspace = true`, the version stands in the root Cargo.toml",
+    );
 }

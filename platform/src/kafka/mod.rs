@@ -9,7 +9,24 @@ pub mod topics;
 
 pub use partition::partition_of;
 
-use rdkafka::ClientConfig;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, ClientContext};
+
+/// For readers that ask to be told where a partition ends: the end is news and no error, and
+/// the client would log it as one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReaderContext;
+
+impl ClientContext for ReaderContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "kafka");
+        }
+    }
+}
+
+impl ConsumerContext for ReaderContext {}
 
 /// Settings that every client has.
 ///

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::ReaderContext;
 use crate::avro::{Datum, DecodeError, Registry};
 use crate::config::KafkaConfig;
 
@@ -73,9 +74,11 @@ where
     Ok(())
 }
 
-fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<StreamConsumer, KafkaError> {
+type TableConsumer = StreamConsumer<ReaderContext>;
+
+fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<TableConsumer, KafkaError> {
     let name = format!("table-{topic}");
-    let consumer: StreamConsumer = super::client_config(&kafka.brokers, &name)
+    let consumer: TableConsumer = super::client_config(&kafka.brokers, &name)
         // The client wants a name even where no group is joined and nothing is committed.
         .set("group.id", &name)
         .set("enable.auto.commit", "false")
@@ -85,7 +88,7 @@ fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<StreamConsu
         // knows that it has been reached.
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "100")
-        .create()?;
+        .create_with_context(ReaderContext)?;
     let mut all = TopicPartitionList::new();
     for partition in 0..partitions {
         all.add_partition_offset(topic, partition, Offset::Beginning)?;
@@ -107,7 +110,7 @@ impl<F> Reader<'_, F>
 where
     F: FnMut(&TableRecord<'_>) -> Result<(), DecodeError>,
 {
-    async fn follow(mut self, consumer: &StreamConsumer) {
+    async fn follow(mut self, consumer: &TableConsumer) {
         loop {
             match consumer.recv().await {
                 Ok(message) => {

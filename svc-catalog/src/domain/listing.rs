@@ -38,8 +38,11 @@ impl Place {
 
     /// The month of UTC that the place is in, as 202605: year and month.
     pub fn month(self) -> i32 {
-        let at = jiff::Timestamp::from_millisecond(self.starts_at.as_millis()).unwrap_or_default();
-        let date = Offset::UTC.to_datetime(at).date();
+        // The last day that jiff knows is the one before the last that a `Timestamp` can have: in the same month.
+        let at = jiff::Timestamp::from_millisecond(self.starts_at.as_millis());
+        let date = Offset::UTC
+            .to_datetime(at.unwrap_or(jiff::Timestamp::MAX))
+            .date();
         i32::from(date.year()) * 100 + i32::from(date.month())
     }
 }
@@ -128,6 +131,7 @@ mod tests {
             ("2026-04-30T23:59:59.999Z", 202_604),
             ("2026-05-01T01:00:00+02:00", 202_604),
             ("2026-12-31T23:59:59Z", 202_612),
+            ("9999-12-31T23:59:59.999999Z", 999_912),
         ] {
             assert_eq!(
                 Place::before(Timestamp::parse(at).unwrap()).month(),

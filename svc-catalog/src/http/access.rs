@@ -1,6 +1,10 @@
 //! Who may do what to an event.
 
-use platform::auth::{Caller, Role};
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use platform::auth::{Caller, Role, Verifier};
 use platform::http::{Code, Problem};
 use uuid::Uuid;
 
@@ -8,9 +12,22 @@ use crate::app::App;
 use crate::change::database;
 use crate::domain::event::Event;
 
-/// 403 unless the caller makes events at all.
-pub(super) fn makes_events(caller: &Caller) -> Result<(), Problem> {
-    caller.require(&[Role::Organizer, Role::Admin])
+/// A caller who makes events. As an argument it stands before the body: who may not ask learns nothing about how.
+#[derive(Debug, Clone)]
+pub struct Organizer(pub Caller);
+
+impl<S> FromRequestParts<S> for Organizer
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        caller.require(&[Role::Organizer, Role::Admin])?;
+        Ok(Self(caller))
+    }
 }
 
 /// 404 unless the event is the caller's: not yours and not there look alike. An admin may change every event.

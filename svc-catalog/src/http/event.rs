@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use platform::auth::{Caller, OptionalCaller};
+use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, ETag, IfMatch, Json, Path, Problem};
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::access::{self, Organizer};
+use super::invalid;
 use super::ticket_type::TicketTypeOut;
-use super::{access, invalid};
 use crate::app::App;
 use crate::domain::event::{Details, Event, Status, Venue};
 
@@ -128,10 +129,9 @@ pub enum StatusOut {
 )]
 pub async fn create(
     State(app): State<App>,
-    caller: Caller,
+    Organizer(caller): Organizer,
     Json(input): Json<EventIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    access::makes_events(&caller)?;
     let event = Event::draft(new_id(), caller.user_id, input.into(), Timestamp::now())
         .map_err(|violations| invalid(&violations))?;
     app.create(&event).await?;
@@ -181,11 +181,10 @@ pub async fn find(
 )]
 pub async fn publish(
     State(app): State<App>,
-    caller: Caller,
+    Organizer(caller): Organizer,
     Path(id): Path<Uuid>,
     if_match: Option<IfMatch>,
 ) -> Result<impl IntoResponse, Problem> {
-    access::makes_events(&caller)?;
     let now = Timestamp::now();
     let event = app
         .change(id, |event| {

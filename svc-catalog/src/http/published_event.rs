@@ -1,6 +1,9 @@
 //! The list of published events.
 
-#![expect(unused_qualifications, reason = "utoipa writes the types of parameters as paths")]
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes the types of parameters as paths"
+)]
 
 use axum::extract::State;
 use platform::clock::Timestamp;

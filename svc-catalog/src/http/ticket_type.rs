@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use platform::auth::{Caller, OptionalCaller};
+use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, ETag, Json, Page, Path, Problem};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{access, invalid};
+use super::access::{self, Organizer};
+use super::invalid;
 use crate::app::App;
 use crate::domain::event::NotAdded;
 use crate::domain::ticket_type::{Terms, TicketType};
@@ -82,11 +83,10 @@ pub struct TicketTypeOut {
 )]
 pub async fn create(
     State(app): State<App>,
-    caller: Caller,
+    Organizer(caller): Organizer,
     Path(event_id): Path<Uuid>,
     Json(input): Json<TicketTypeIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    access::makes_events(&caller)?;
     let id = new_id();
     let terms = Terms::from(input);
     let event = app

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use platform::kafka::client_config;
+use platform::kafka::{ReaderContext, client_config};
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -220,8 +220,11 @@ pub fn transactional_producer(
         .create_with_context(DeliveryContext::default())
 }
 
+/// A client that reads without a group.
+pub type Reader = BaseConsumer<ReaderContext>;
+
 /// A reader without a group: of state, ledger tails and tables.
-pub fn reader(config: &EngineConfig, isolation: &str) -> Result<BaseConsumer, KafkaError> {
+pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaError> {
     client_config(&config.brokers, &config.instance_name)
         // Required by the client; nothing is ever committed under it here.
         .set("group.id", PROJECTION_GROUP)
@@ -230,5 +233,5 @@ pub fn reader(config: &EngineConfig, isolation: &str) -> Result<BaseConsumer, Ka
         .set("auto.offset.reset", "error")
         .set("isolation.level", isolation)
         .set("fetch.wait.max.ms", "10")
-        .create()
+        .create_with_context(ReaderContext)
 }

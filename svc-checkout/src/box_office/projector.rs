@@ -10,13 +10,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use platform::avro::Datum;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, error::KafkaError};
 use schemas::Record as _;
 use schemas::checkout as record;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::kafka::Reader;
 use super::records::{FactRecord, fact_in};
 use super::waiters::{Reply, Waiters};
 use crate::domain::command::{Answer, Fact, Refusal};
@@ -97,7 +98,7 @@ impl Projection {
             Ok(Some(fact)) => self.write(&fact).await,
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, record = datum.name(), "ledger record not readable")
+                tracing::error!(%error, record = datum.name(), "ledger record not readable");
             }
         }
     }
@@ -108,7 +109,7 @@ pub async fn run(
     mut batches: mpsc::Receiver<Committed>,
     projection: Arc<Projection>,
     waiters: Arc<Waiters>,
-    offsets: BaseConsumer,
+    offsets: Reader,
 ) {
     let mut done: HashMap<(&'static str, i32), i64> = HashMap::new();
     let mut tick = tokio::time::interval(COMMIT_EVERY);
@@ -138,7 +139,7 @@ async fn settle(projection: &Projection, waiters: &Waiters, settled: Settled) {
 }
 
 /// Says how far the tables are. Lost: the next owner writes a few rows again.
-fn commit(offsets: &BaseConsumer, done: &mut HashMap<(&'static str, i32), i64>, mode: CommitMode) {
+fn commit(offsets: &Reader, done: &mut HashMap<(&'static str, i32), i64>, mode: CommitMode) {
     if done.is_empty() {
         return;
     }

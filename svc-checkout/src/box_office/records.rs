@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use platform::clock::Timestamp;
-use platform::money::{Currency, Money};
+use platform::money::{Currency, CurrencyError, Money};
 use schemas::catalog::{EventInventory, EventStatus};
 use schemas::checkout as record;
 use uuid::Uuid;
@@ -23,10 +23,10 @@ pub struct RecordError {
     problem: String,
 }
 
-fn bad(field: &'static str, problem: impl ToString) -> RecordError {
+fn bad(field: &'static str, problem: impl Into<String>) -> RecordError {
     RecordError {
         field,
-        problem: problem.to_string(),
+        problem: problem.into(),
     }
 }
 
@@ -38,7 +38,10 @@ pub(super) fn money_out(money: Money) -> schemas::Money {
 }
 
 pub(super) fn money_in(money: &schemas::Money) -> Result<Money, RecordError> {
-    let currency: Currency = money.currency.parse().map_err(|e| bad("currency", e))?;
+    let currency: Currency = money
+        .currency
+        .parse()
+        .map_err(|e: CurrencyError| bad("currency", e.to_string()))?;
     Ok(Money {
         amount: money.amount,
         currency,
@@ -138,7 +141,10 @@ pub fn inventory_in(inventory: &EventInventory) -> Result<Inventory, RecordError
         version: inventory.version,
         status: sale_status_in(inventory.status),
         organizer_id: inventory.organizer_id,
-        currency: inventory.currency.parse().map_err(|e| bad("currency", e))?,
+        currency: inventory
+            .currency
+            .parse()
+            .map_err(|e: CurrencyError| bad("currency", e.to_string()))?,
         ticket_types,
     })
 }
@@ -251,7 +257,7 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
                 .iter()
                 .map(|line| match line.quantity {
                     1.. => Ok((line.ticket_type_id, line.quantity)),
-                    other => Err(bad("lines.quantity", other)),
+                    other => Err(bad("lines.quantity", other.to_string())),
                 })
                 .collect::<Result<_, _>>()?,
             fingerprint: fingerprint_in(&record.fingerprint)?,
@@ -426,7 +432,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             user_id: record.user_id,
             version: record.version,
             payment_id: record.payment_id,
-            attempt: u32::try_from(record.attempt).map_err(|e| bad("attempt", e))?,
+            attempt: u32::try_from(record.attempt).map_err(|e| bad("attempt", e.to_string()))?,
             at: Timestamp::from_micros(record.failed_at),
         }),
         FactRecord::RefundDue(_) | FactRecord::Refunded(_) => return Ok(None),

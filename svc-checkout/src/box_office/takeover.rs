@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use platform::avro::{Registry, RegistryError};
 use platform::clock::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::producer::Producer as _;
@@ -15,7 +15,7 @@ use schemas::topics;
 use tokio::runtime::Handle;
 
 use super::EngineConfig;
-use super::kafka::{CALL_TIMEOUT, reader, transactional_producer};
+use super::kafka::{CALL_TIMEOUT, Reader, reader, transactional_producer};
 use super::partition::{Partition, RememberedBatch};
 use super::projector::Projection;
 use super::state_records::{self as state, Entity, Key, StateError};
@@ -123,7 +123,7 @@ impl Takeover {
 
     fn await_stable(
         &self,
-        committed: &BaseConsumer,
+        committed: &Reader,
         targets: &[(&'static str, i32, i64)],
         started: Instant,
     ) -> Result<(), TakeoverError> {
@@ -146,7 +146,7 @@ impl Takeover {
     /// Reads checkout.state from where each reading stands to its end.
     fn read_state(
         &self,
-        consumer: &BaseConsumer,
+        consumer: &Reader,
         states: &mut HashMap<i32, Reading>,
         started: Instant,
     ) -> Result<(), TakeoverError> {
@@ -217,7 +217,7 @@ impl Takeover {
     }
 
     /// Writes the rows of what was committed and may not be in the tables yet.
-    fn project_tail(&self, consumer: &BaseConsumer, started: Instant) -> Result<(), TakeoverError> {
+    fn project_tail(&self, consumer: &Reader, started: Instant) -> Result<(), TakeoverError> {
         for topic in [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name] {
             let mut list = TopicPartitionList::new();
             for &id in &self.partitions {
@@ -254,7 +254,7 @@ impl Takeover {
 
     fn finish(
         &self,
-        consumer: &BaseConsumer,
+        consumer: &Reader,
         id: i32,
         reading: Reading,
     ) -> Result<Partition, TakeoverError> {
@@ -351,7 +351,7 @@ impl Reading {
 
 /// Reads partitions of one topic to their stable end.
 fn read_to_end(
-    consumer: &BaseConsumer,
+    consumer: &Reader,
     topic: &str,
     from: &HashMap<i32, Offset>,
     started: Instant,

@@ -88,6 +88,8 @@ pub struct TicketOut {
     pub purchased_at: Timestamp,
     /// valid, admitted or revoked.
     pub status: &'static str,
+    /// pending, confirmed or cancelled.
+    pub attendance: &'static str,
 }
 
 /// What a ticket says of its event.
@@ -173,5 +175,6 @@ pub fn ticket_out(order: &Order, ticket: &Ticket, events: &Events) -> TicketOut 
             Status::Paid => "valid",
             _ => "revoked",
         },
+        attendance: "pending",
     }
 }

@@ -1,5 +1,6 @@
 //! Handlers: parse, decide, store, answer. One file per noun.
 
+pub mod admin;
 pub mod keys;
 pub mod sessions;
 pub mod users;

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::admin::Admin;
 use super::{Fields, store_problem};
 use crate::accounts::NewAccount;
 use crate::app::App;
@@ -162,10 +163,9 @@ pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl Into
 )]
 pub async fn show(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(&[Role::Admin])?;
     find(&app, id).await
 }
 
@@ -198,12 +198,11 @@ async fn find(app: &App, id: Uuid) -> Result<(ETag, Json<UserOut>), Problem> {
 )]
 pub async fn put_roles(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Path(id): Path<Uuid>,
     if_match: IfMatch,
     Json(wanted): Json<RolesIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(&[Role::Admin])?;
     let mut fields = Fields::new();
     let roles = fields.take("/roles", roles::of_person(&wanted.roles));
     let roles = fields.complete(roles)?;

@@ -1,7 +1,7 @@
 //! Every operation of the API document without credentials and with wrong ones. An operation that is new fails here
 //! until somebody has said who may call it.
 
-use e2e::Stack;
+use e2e::{Call, Role, Stack};
 use platform::ids::new_id;
 
 /// What anyone may call.
@@ -12,18 +12,29 @@ const OPEN: [&str; 5] = [
     "POST /v1/sessions/refresh",
     "POST /v1/users",
 ];
-/// What only those who are signed in may call.
-const CLOSED: [&str; 4] = [
-    "DELETE /v1/sessions/current",
-    "GET /v1/users/me",
-    "GET /v1/users/{id}",
-    "PUT /v1/users/{id}/roles",
-];
+/// What those who are signed in may call, each for himself.
+const SIGNED_IN: [&str; 2] = ["DELETE /v1/sessions/current", "GET /v1/users/me"];
+/// What admins may call.
+const ADMIN: [&str; 2] = ["GET /v1/users/{id}", "PUT /v1/users/{id}/roles"];
+
+/// A call of an operation, with an id that nobody has, and without a body.
+fn call(stack: &Stack, operation: &str) -> Call {
+    let (method, path) = operation.split_once(' ').expect("method and path");
+    let path = path.replace("{id}", &new_id().to_string());
+    stack
+        .identity()
+        .call(method.parse().expect("a method"), path)
+}
 
 #[tokio::test]
 async fn every_operation_is_open_or_closed() -> anyhow::Result<()> {
     let stack = Stack::from_env();
-    let openapi = stack.identity().get("/api-docs/openapi.json").send().await?.expect(200)?;
+    let openapi = stack
+        .identity()
+        .get("/api-docs/openapi.json")
+        .send()
+        .await?
+        .expect(200)?;
     let paths = openapi["paths"].as_object().into_iter().flatten();
     let mut operations: Vec<String> = paths
         .flat_map(|(path, methods)| {
@@ -32,7 +43,7 @@ async fn every_operation_is_open_or_closed() -> anyhow::Result<()> {
         })
         .collect();
     operations.sort();
-    let mut known: Vec<&str> = OPEN.into_iter().chain(CLOSED).collect();
+    let mut known: Vec<&str> = [OPEN.as_slice(), &SIGNED_IN, &ADMIN].concat();
     known.sort_unstable();
     assert_eq!(operations, known);
     Ok(())
@@ -41,16 +52,33 @@ async fn every_operation_is_open_or_closed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn closed_operations_want_a_token_before_anything_else() -> anyhow::Result<()> {
     let stack = Stack::from_env();
-    for operation in CLOSED {
-        let (method, path) = operation.split_once(' ').unwrap_or_default();
-        let path = path.replace("{id}", &new_id().to_string());
-        let call = || stack.identity().call(method.parse().expect("a method"), &path);
-        let answer = call().send().await?;
+    for operation in SIGNED_IN.into_iter().chain(ADMIN) {
+        let answer = call(&stack, operation).send().await?;
         assert!(answer.header("www-authenticate").is_some(), "{answer}");
         answer.expect_problem(401, "unauthenticated")?;
-        call().token("garbage").send().await?.expect_problem(401, "unauthenticated")?;
-        let basic = call().header("authorization", "Basic YTpi").send().await?;
-        basic.expect_problem(401, "unauthenticated")?;
+        for credentials in ["Bearer garbage", "Bearer ", "Basic YTpi", "garbage"] {
+            let answer = call(&stack, operation)
+                .header("authorization", credentials)
+                .send()
+                .await?;
+            answer.expect_problem(401, "unauthenticated")?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_admins_may_call_nobody_else_may() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    for role in [Role::Customer, Role::Organizer, Role::Gate, Role::Support] {
+        let user = stack.user(&[role]).await?;
+        for operation in ADMIN {
+            call(&stack, operation)
+                .by(&user)
+                .send()
+                .await?
+                .expect_problem(403, "forbidden")?;
+        }
     }
     Ok(())
 }

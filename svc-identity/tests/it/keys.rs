@@ -19,23 +19,47 @@ pub(crate) fn claims(token: &str) -> anyhow::Result<Value> {
 async fn any_library_can_verify_a_token() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let user = stack.user_who_reads("fr", &[e2e::Role::Gate]).await?;
-    let configuration =
-        stack.identity().get("/.well-known/openid-configuration").send().await?.expect(200)?;
+    let configuration = stack
+        .identity()
+        .get("/.well-known/openid-configuration")
+        .send()
+        .await?
+        .expect(200)?;
     let issuer = configuration["issuer"].as_str().context("an issuer")?;
-    assert_eq!(configuration["jwks_uri"], format!("{issuer}/.well-known/jwks.json"));
-    let jwks = stack.identity().get("/.well-known/jwks.json").send().await?.expect(200)?;
-    let private = jwks["keys"].as_array().into_iter().flatten().any(|key| key.get("d").is_some());
+    assert_eq!(
+        configuration["jwks_uri"],
+        format!("{issuer}/.well-known/jwks.json")
+    );
+    let jwks = stack
+        .identity()
+        .get("/.well-known/jwks.json")
+        .send()
+        .await?
+        .expect(200)?;
+    let private = jwks["keys"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|key| key.get("d").is_some());
     assert!(!private, "a private key is published");
 
     let header = decode_header(&user.token)?;
-    assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::EdDSA, Some("at+jwt")));
+    assert_eq!(
+        (header.alg, header.typ.as_deref()),
+        (Algorithm::EdDSA, Some("at+jwt"))
+    );
     let jwks: JwkSet = serde_json::from_value(jwks)?;
-    let key = jwks.find(&header.kid.context("a key id")?).context("the key is published")?;
+    let key = jwks
+        .find(&header.kid.context("a key id")?)
+        .context("the key is published")?;
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&["ticketing"]);
     let token = decode::<AccessClaims>(&user.token, &DecodingKey::from_jwk(key)?, &validation)?;
-    assert_eq!((token.claims.sub, token.claims.locale.as_str()), (user.id, "fr"));
+    assert_eq!(
+        (token.claims.sub, token.claims.locale.as_str()),
+        (user.id, "fr")
+    );
     assert_eq!(token.claims.exp - token.claims.iat, 900);
     assert!(token.claims.roles.contains(e2e::Role::Gate));
     Ok(())
@@ -67,8 +91,17 @@ async fn other_tokens_let_nobody_in() -> anyhow::Result<()> {
         user.refresh_token.clone(),
         "x".repeat(10_000),
     ] {
-        let answer = stack.identity().get("/v1/users/me").token(&token).send().await?;
-        assert!(answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+        let answer = stack
+            .identity()
+            .get("/v1/users/me")
+            .token(&token)
+            .send()
+            .await?;
+        assert!(
+            answer
+                .header("www-authenticate")
+                .is_some_and(|value| value.starts_with("Bearer"))
+        );
         answer.expect_problem(401, "unauthenticated")?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod coverage;
+mod crashes;
 mod keys;
 mod registration;
 mod roles;

@@ -21,12 +21,22 @@ async fn a_new_user_is_a_customer_and_can_sign_in() -> anyhow::Result<()> {
         "email": format!(" {email} "), "password": "пароль 🎫 passphrase", "name": " Alice Dupont ",
         "phone": "+33 6 12-34-56-78", "locale": "fr",
     });
-    let created = stack.identity().post("/v1/users").json(&body).send().await?;
+    let created = stack
+        .identity()
+        .post("/v1/users")
+        .json(&body)
+        .send()
+        .await?;
     let etag = created.etag()?;
     let mut user = created.expect(201)?;
 
     let id = id_of(&user)?;
-    anyhow::ensure!(user["created_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{user}");
+    anyhow::ensure!(
+        user["created_at"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z')),
+        "{user}"
+    );
     let expected = json!({
         "email": email, "name": "Alice Dupont", "phone": "+33612345678", "locale": "fr",
         "roles": ["customer"], "email_verified": false,
@@ -39,9 +49,20 @@ async fn a_new_user_is_a_customer_and_can_sign_in() -> anyhow::Result<()> {
 
     // Whatever the case of the address; and the same user, to the letter.
     let credentials = json!({"email": email.to_uppercase(), "password": "пароль 🎫 passphrase"});
-    let session = stack.identity().post("/v1/sessions").json(&credentials).send().await?.expect(200)?;
+    let session = stack
+        .identity()
+        .post("/v1/sessions")
+        .json(&credentials)
+        .send()
+        .await?
+        .expect(200)?;
     let token = session["access_token"].as_str().unwrap_or_default();
-    let me = stack.identity().get("/v1/users/me").token(token).send().await?;
+    let me = stack
+        .identity()
+        .get("/v1/users/me")
+        .token(token)
+        .send()
+        .await?;
     assert_eq!(me.etag()?, etag);
     assert_eq!(me.expect(200)?, user);
 
@@ -52,9 +73,15 @@ async fn a_new_user_is_a_customer_and_can_sign_in() -> anyhow::Result<()> {
     assert_eq!(record.headers["ce_type"], "ticketing.identity.UserSnapshot");
     assert_eq!(record.headers["ce_subject"], id.to_string());
     assert_eq!((snapshot.user_id, snapshot.version), (id, 1));
-    assert_eq!((snapshot.email, snapshot.name.as_str()), (email, "Alice Dupont"));
+    assert_eq!(
+        (snapshot.email, snapshot.name.as_str()),
+        (email, "Alice Dupont")
+    );
     assert_eq!(snapshot.phone.as_deref(), Some("+33612345678"));
-    assert_eq!((snapshot.locale.as_str(), snapshot.roles), ("fr", vec!["customer".to_owned()]));
+    assert_eq!(
+        (snapshot.locale.as_str(), snapshot.roles),
+        ("fr", vec!["customer".to_owned()])
+    );
     assert!(!snapshot.email_verified);
     Ok(())
 }
@@ -63,7 +90,11 @@ async fn a_new_user_is_a_customer_and_can_sign_in() -> anyhow::Result<()> {
 async fn without_a_locale_the_browsers_language_counts() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     for (language, locale) in [("de, es-MX;q=0.8, en;q=0.5", "es"), ("de", "en")] {
-        let call = stack.identity().post("/v1/users").json(&registration()).language(language);
+        let call = stack
+            .identity()
+            .post("/v1/users")
+            .json(&registration())
+            .language(language);
         assert_eq!(call.send().await?.expect(201)?["locale"], locale);
     }
     Ok(())
@@ -73,11 +104,22 @@ async fn without_a_locale_the_browsers_language_counts() -> anyhow::Result<()> {
 async fn an_address_is_taken_in_any_case() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let mut body = registration();
-    stack.identity().post("/v1/users").json(&body).send().await?.expect(201)?;
+    stack
+        .identity()
+        .post("/v1/users")
+        .json(&body)
+        .send()
+        .await?
+        .expect(201)?;
     let email = body["email"].as_str().unwrap_or_default().to_uppercase();
     body["email"] = Value::from(email);
     body["password"] = Value::from("another password");
-    let second = stack.identity().post("/v1/users").json(&body).send().await?;
+    let second = stack
+        .identity()
+        .post("/v1/users")
+        .json(&body)
+        .send()
+        .await?;
     second.expect_problem(409, "email-taken")?;
     Ok(())
 }
@@ -92,31 +134,56 @@ async fn of_twenty_at_once_one_gets_the_address() -> anyhow::Result<()> {
         });
         stack.identity().post("/v1/users").json(&body).send().await
     };
-    let answers: Vec<_> = join_all((0..20).map(register)).await.into_iter().collect::<Result<_, _>>()?;
+    let answers: Vec<_> = join_all((0..20).map(register))
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
 
-    let winners: Vec<usize> = (0..20).filter(|number| answers[*number].status == 201).collect();
+    let winners: Vec<usize> = (0..20)
+        .filter(|number| answers[*number].status == 201)
+        .collect();
     let [winner] = winners[..] else {
         anyhow::bail!("{} answered 201", winners.len());
     };
     let id = id_of(&answers[winner].body)?;
-    for (number, answer) in answers.into_iter().enumerate().filter(|(number, _)| *number != winner) {
+    for (number, answer) in answers
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| *number != winner)
+    {
         answer.expect_problem(409, "email-taken")?;
         let credentials = json!({"email": email, "password": format!("password {number:02}")});
-        let loser = stack.identity().post("/v1/sessions").json(&credentials).send().await?;
+        let loser = stack
+            .identity()
+            .post("/v1/sessions")
+            .json(&credentials)
+            .send()
+            .await?;
         loser.expect_problem(401, "bad-credentials")?;
     }
     let credentials = json!({"email": email, "password": format!("password {winner:02}")});
-    stack.identity().post("/v1/sessions").json(&credentials).send().await?.expect(200)?;
+    stack
+        .identity()
+        .post("/v1/sessions")
+        .json(&credentials)
+        .send()
+        .await?
+        .expect(200)?;
 
     let snapshots = stack.all_records("identity.users").await?;
-    let of_id = snapshots.iter().filter(|record| record.key == id.to_string());
+    let of_id = snapshots
+        .iter()
+        .filter(|record| record.key == id.to_string());
     let names: Vec<String> = of_id
         .filter(|record| record.is::<UserSnapshot>())
         .map(|record| Ok(record.read::<UserSnapshot>()?.name))
         .collect::<anyhow::Result<_>>()?;
     // Losers may publish what the winner wrote, and never what they wanted.
     anyhow::ensure!(!names.is_empty(), "nothing was published");
-    assert!(names.iter().all(|name| *name == format!("Number {winner}")), "{names:?}");
+    assert!(
+        names.iter().all(|name| *name == format!("Number {winner}")),
+        "{names:?}"
+    );
     Ok(())
 }
 

@@ -9,7 +9,12 @@ use serde_json::{Value, json};
 
 async fn refresh(stack: &Stack, token: &Value) -> anyhow::Result<Answer> {
     let body = json!({"refresh_token": token});
-    stack.identity().post("/v1/sessions/refresh").json(&body).send().await
+    stack
+        .identity()
+        .post("/v1/sessions/refresh")
+        .json(&body)
+        .send()
+        .await
 }
 
 #[tokio::test]
@@ -17,10 +22,18 @@ async fn an_access_token_is_for_fifteen_minutes_and_for_nobodys_cache() -> anyho
     let stack = Stack::from_env();
     let user = stack.customer().await?;
     let credentials = json!({"email": user.email, "password": PASSWORD});
-    let answer = stack.identity().post("/v1/sessions").json(&credentials).send().await?;
+    let answer = stack
+        .identity()
+        .post("/v1/sessions")
+        .json(&credentials)
+        .send()
+        .await?;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let session = answer.expect(200)?;
-    assert_eq!((&session["token_type"], &session["expires_in"]), (&json!("Bearer"), &json!(900)));
+    assert_eq!(
+        (&session["token_type"], &session["expires_in"]),
+        (&json!("Bearer"), &json!(900))
+    );
     Ok(())
 }
 
@@ -30,7 +43,11 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() -> anyhow::Result<()>
     let user = stack.customer().await?;
     let attempt = async |email: &str, password: &str| {
         let credentials = json!({"email": email, "password": password});
-        let call = stack.identity().post("/v1/sessions").json(&credentials).request_id("alike");
+        let call = stack
+            .identity()
+            .post("/v1/sessions")
+            .json(&credentials)
+            .request_id("alike");
         let started = Instant::now();
         let answer = call.send().await?;
         anyhow::Ok((answer, started.elapsed()))
@@ -55,9 +72,15 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() -> anyhow::Result<()>
     }
     // The fastest of some: the machine is busy, and no hash at all would be ten times as fast.
     let [password, address] = times.map(|times| times.into_iter().min().unwrap_or_default());
-    assert!(password < address * 3 && address < password * 3, "{password:?} and {address:?}");
+    assert!(
+        password < address * 3 && address < password * 3,
+        "{password:?} and {address:?}"
+    );
     // Too short to be a password today, but not too short to be wrong.
-    attempt(&user.email, "").await?.0.expect_problem(401, "bad-credentials")?;
+    attempt(&user.email, "")
+        .await?
+        .0
+        .expect_problem(401, "bad-credentials")?;
     Ok(())
 }
 
@@ -68,16 +91,35 @@ async fn a_refresh_token_is_good_once_and_copies_end_the_session() -> anyhow::Re
     let first = Value::from(user.refresh_token.clone());
     let second = refresh(&stack, &first).await?.expect(200)?;
     assert_ne!(second["refresh_token"], first);
-    let me = |token: &Value| stack.identity().get("/v1/users/me").token(token.as_str().unwrap_or_default());
+    let me = |token: &Value| {
+        stack
+            .identity()
+            .get("/v1/users/me")
+            .token(token.as_str().unwrap_or_default())
+    };
     me(&second["access_token"]).send().await?.expect(200)?;
-    let third = refresh(&stack, &second["refresh_token"]).await?.expect(200)?;
+    let third = refresh(&stack, &second["refresh_token"])
+        .await?
+        .expect(200)?;
 
-    refresh(&stack, &first).await?.expect_problem(401, "unauthenticated")?;
-    refresh(&stack, &third["refresh_token"]).await?.expect_problem(401, "unauthenticated")?;
+    refresh(&stack, &first)
+        .await?
+        .expect_problem(401, "unauthenticated")?;
+    refresh(&stack, &third["refresh_token"])
+        .await?
+        .expect_problem(401, "unauthenticated")?;
     // The user's other sessions are not concerned.
     let credentials = json!({"email": user.email, "password": PASSWORD});
-    let other = stack.identity().post("/v1/sessions").json(&credentials).send().await?.expect(200)?;
-    refresh(&stack, &other["refresh_token"]).await?.expect(200)?;
+    let other = stack
+        .identity()
+        .post("/v1/sessions")
+        .json(&credentials)
+        .send()
+        .await?
+        .expect(200)?;
+    refresh(&stack, &other["refresh_token"])
+        .await?
+        .expect(200)?;
     Ok(())
 }
 
@@ -88,7 +130,10 @@ async fn of_many_at_once_with_one_refresh_token_at_most_one_gets_in() -> anyhow:
     let token = Value::from(user.refresh_token);
     let answers = join_all((0..10).map(|_| refresh(&stack, &token))).await;
     let answers: Vec<Answer> = answers.into_iter().collect::<Result<_, _>>()?;
-    let good: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    let good: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 200)
+        .collect();
     assert!(good.len() <= 1, "{} got in", good.len());
     for answer in &good {
         // The copies ended the session.
@@ -105,7 +150,9 @@ async fn what_is_no_refresh_token_is_worth_nothing() -> anyhow::Result<()> {
     let unknown = "A".repeat(user.refresh_token.len());
     let long = "A".repeat(10_000);
     for token in ["", "garbage", &unknown, &long, &user.token] {
-        refresh(&stack, &json!(token)).await?.expect_problem(401, "unauthenticated")?;
+        refresh(&stack, &json!(token))
+            .await?
+            .expect_problem(401, "unauthenticated")?;
     }
     Ok(())
 }
@@ -116,7 +163,9 @@ async fn after_signing_out_the_refresh_token_is_dead() -> anyhow::Result<()> {
     let user = stack.customer().await?;
     let current = || stack.identity().delete("/v1/sessions/current").by(&user);
     assert_eq!(current().send().await?.status, 204);
-    refresh(&stack, &json!(user.refresh_token)).await?.expect_problem(401, "unauthenticated")?;
+    refresh(&stack, &json!(user.refresh_token))
+        .await?
+        .expect_problem(401, "unauthenticated")?;
     assert_eq!(current().send().await?.status, 204);
     Ok(())
 }
@@ -125,9 +174,18 @@ async fn after_signing_out_the_refresh_token_is_dead() -> anyhow::Result<()> {
 async fn signing_out_with_an_older_access_token_ends_the_session_too() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let user = stack.customer().await?;
-    let next = refresh(&stack, &json!(user.refresh_token)).await?.expect(200)?;
-    let signed_out = stack.identity().delete("/v1/sessions/current").by(&user).send().await?;
+    let next = refresh(&stack, &json!(user.refresh_token))
+        .await?
+        .expect(200)?;
+    let signed_out = stack
+        .identity()
+        .delete("/v1/sessions/current")
+        .by(&user)
+        .send()
+        .await?;
     assert_eq!(signed_out.status, 204);
-    refresh(&stack, &next["refresh_token"]).await?.expect_problem(401, "unauthenticated")?;
+    refresh(&stack, &next["refresh_token"])
+        .await?
+        .expect_problem(401, "unauthenticated")?;
     Ok(())
 }

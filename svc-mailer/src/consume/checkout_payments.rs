@@ -13,7 +13,10 @@ use crate::domain::order::{PaidOrder, Ticket};
 use crate::store::due::Due;
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
-    let Some(datum) = record.datum.filter(|datum| datum.name() == PaymentConfirmed::NAME) else {
+    let Some(datum) = record
+        .datum
+        .filter(|datum| datum.name() == PaymentConfirmed::NAME)
+    else {
         return Ok(Outcome::Done);
     };
     let order = read(datum.read()?)
@@ -24,12 +27,20 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
         .await
         .map_err(|error| retry(&error))?;
     let id = message.id;
-    match app.delivery.advance(message).await.map_err(|error| retry(&error))? {
+    match app
+        .delivery
+        .advance(message)
+        .await
+        .map_err(|error| retry(&error))?
+    {
         Progress::Settled => Ok(Outcome::Done),
         // One mail that has to wait, for its recipient's record or for a full mailbox, does not hold up the others of
         // its partition.
         Progress::Later(at) => {
-            app.due.put(Due { at, id }).await.map_err(|error| retry(&error))?;
+            app.due
+                .put(Due { at, id })
+                .await
+                .map_err(|error| retry(&error))?;
             Ok(Outcome::Done)
         }
         // The topic is the queue until the server is back.

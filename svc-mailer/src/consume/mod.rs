@@ -70,7 +70,9 @@ fn retry(error: &(dyn std::error::Error + 'static)) -> Outcome {
 }
 
 fn stored(result: Result<(), CqlError>) -> Handled {
-    result.map(|()| Outcome::Done).map_err(|error| retry(&error))
+    result
+        .map(|()| Outcome::Done)
+        .map_err(|error| retry(&error))
 }
 
 /// The key of a table's record.

@@ -26,9 +26,8 @@ enum End {
     Released(String),
 }
 
-/// What a mail is written from.
-enum Found {
-    All(Recipient, Event),
+/// Why there is nothing to write a mail from.
+enum Missing {
     Erased,
     NotYet(&'static str),
 }
@@ -41,16 +40,16 @@ impl Delivery {
         now: Timestamp,
     ) -> Result<Option<Progress>, DeliveryError> {
         let (recipient, event) = match self.look_up(message).await? {
-            Found::All(recipient, event) => (recipient, event),
-            Found::Erased => {
+            Ok(found) => found,
+            Err(Missing::Erased) => {
                 self.fail(message.id, "the recipient was erased").await?;
                 return Ok(None);
             }
-            Found::NotYet(what) if message.is_given_up(now) => {
+            Err(Missing::NotYet(what)) if message.is_given_up(now) => {
                 self.fail(message.id, what).await?;
                 return Ok(None);
             }
-            Found::NotYet(what) => {
+            Err(Missing::NotYet(what)) => {
                 tracing::debug!(notification_id = %message.id, what, "message waits");
                 return Ok(Some(Progress::Later(message.next_try(now))));
             }
@@ -87,7 +86,6 @@ impl Delivery {
         content: Content,
         outgoing: Outgoing,
     ) -> Result<Option<Progress>, DeliveryError> {
-        let id = message.id;
         if !self.notifications.claim(&message, &claim, &content).await? {
             return Ok(None);
         }
@@ -96,13 +94,17 @@ impl Delivery {
         let (end, progress) = match sent {
             Ok(()) => (End::Sent, None),
             Err(Refusal::Permanent(reason)) => (End::Failed(reason), None),
-            Err(Refusal::Temporary(reason)) if message.is_given_up(now) => (End::Failed(reason), None),
-            Err(Refusal::Temporary(reason)) => {
-                (End::Released(reason), Some(Progress::Later(message.next_try(now))))
+            Err(Refusal::Temporary(reason)) if message.is_given_up(now) => {
+                (End::Failed(reason), None)
             }
-            Err(Refusal::Away(reason)) => {
-                (End::Released(reason.clone()), Some(Progress::ServerAway(reason)))
-            }
+            Err(Refusal::Temporary(reason)) => (
+                End::Released(reason),
+                Some(Progress::Later(message.next_try(now))),
+            ),
+            Err(Refusal::Away(reason)) => (
+                End::Released(reason.clone()),
+                Some(Progress::ServerAway(reason)),
+            ),
         };
         // Does not give up while the process lives: the server has answered, and a row that does not say so sends
         // again.
@@ -114,7 +116,13 @@ impl Delivery {
         Ok(progress)
     }
 
-    async fn record(&self, id: Uuid, claim_id: Uuid, end: &End, now: Timestamp) -> Result<(), CqlError> {
+    async fn record(
+        &self,
+        id: Uuid,
+        claim_id: Uuid,
+        end: &End,
+        now: Timestamp,
+    ) -> Result<(), CqlError> {
         let rows = &self.notifications;
         match end {
             End::Sent => rows.settle(id, Status::Sent, None, now).await,
@@ -123,20 +131,25 @@ impl Delivery {
         }
     }
 
-    async fn look_up(&self, message: &Notification) -> Result<Found, CqlError> {
+    async fn look_up(
+        &self,
+        message: &Notification,
+    ) -> Result<Result<(Recipient, Event), Missing>, CqlError> {
         let recipient = match self.recipients.find(message.cause.user_id()).await? {
             Lookup::Known(recipient) => recipient,
-            Lookup::Erased => return Ok(Found::Erased),
-            Lookup::Unknown => return Ok(Found::NotYet("the recipient is not known")),
+            Lookup::Erased => return Ok(Err(Missing::Erased)),
+            Lookup::Unknown => return Ok(Err(Missing::NotYet("the recipient is not known"))),
         };
         let Cause::PaymentConfirmed(order) = &message.cause;
-        Ok(match self.events.find(order.event_id).await? {
-            Some(event) => Found::All(recipient, event),
-            None => Found::NotYet("the event is not known"),
-        })
+        let event = self.events.find(order.event_id).await?;
+        Ok(event
+            .map(|event| (recipient, event))
+            .ok_or(Missing::NotYet("the event is not known")))
     }
 
     async fn fail(&self, id: Uuid, reason: &str) -> Result<(), CqlError> {
-        self.notifications.settle(id, Status::Failed, Some(reason), Timestamp::now()).await
+        self.notifications
+            .settle(id, Status::Failed, Some(reason), Timestamp::now())
+            .await
     }
 }

@@ -86,7 +86,9 @@ impl Delivery {
     ) -> Result<Notification, CqlError> {
         // As precise as its column: the lists sort by it.
         let now = Timestamp::from_millis(Timestamp::now().as_millis());
-        let message = self.written_down(Notification::queued(cause, traceparent, now)).await?;
+        let message = self
+            .written_down(Notification::queued(cause, traceparent, now))
+            .await?;
         if message.announced {
             return Ok(message); // it was listed long ago
         }
@@ -155,7 +157,9 @@ impl Delivery {
     async fn announce(&self, message: &Notification) -> Result<(), DeliveryError> {
         self.forget_if_erased(message).await?;
         self.announcer.announce(message).await?;
-        self.notifications.mark_announced(message.id, message.status).await?;
+        self.notifications
+            .mark_announced(message.id, message.status)
+            .await?;
         metrics::counter!(
             "notifications_total",
             "template" => message.cause.template().as_str(),

@@ -254,7 +254,9 @@ impl Notification {
 
     /// When to try again: after about as long as it has waited already.
     pub fn next_try(&self, now: Timestamp) -> Timestamp {
-        now + now.since(self.created_at).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+        now + now
+            .since(self.created_at)
+            .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 }
 
@@ -275,7 +277,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_777_658_400);
 
     fn holder(instance: &str, boot: u128) -> Holder {
-        Holder { instance: instance.into(), boot: Uuid::from_u128(boot) }
+        Holder {
+            instance: instance.into(),
+            boot: Uuid::from_u128(boot),
+        }
     }
 
     fn queued(claim: Option<(Holder, Timestamp)>) -> Notification {
@@ -287,14 +292,24 @@ mod tests {
             tickets: Vec::new(),
             total: Money::zero(Currency::EUR),
         });
-        let claim = claim.map(|(holder, until)| Claim { id: Uuid::nil(), holder, until });
-        Notification { claim, ..Notification::queued(cause, None, NOW) }
+        let claim = claim.map(|(holder, until)| Claim {
+            id: Uuid::nil(),
+            holder,
+            until,
+        });
+        Notification {
+            claim,
+            ..Notification::queued(cause, None, NOW)
+        }
     }
 
     #[test]
     fn the_id_never_changes() {
         // Written down: another value here would mail every paid order once more on a replay.
-        assert_eq!(queued(None).id.to_string(), "ID");
+        assert_eq!(
+            queued(None).id.to_string(),
+            "d0e917f7-c334-514c-a8bc-785674c60ee6"
+        );
     }
 
     #[test]
@@ -314,7 +329,10 @@ mod tests {
     #[test]
     fn a_settled_message_is_announced_once_and_never_sent() {
         for status in [Status::Sent, Status::Failed] {
-            let mut settled = Notification { status, ..queued(None) };
+            let mut settled = Notification {
+                status,
+                ..queued(None)
+            };
             assert_eq!(settled.next_step(&holder("a", 1), NOW), Step::Announce);
             settled.announced = true;
             assert_eq!(settled.next_step(&holder("a", 1), NOW), Step::Nothing);

@@ -86,9 +86,12 @@ pub struct NotificationOut {
 impl From<Notification> for NotificationOut {
     fn from(message: Notification) -> Self {
         let (language, recipient, subject, text) = match message.content {
-            Some(said) => {
-                (Some(said.language), Some(said.recipient), Some(said.subject), Some(said.text))
-            }
+            Some(said) => (
+                Some(said.language),
+                Some(said.recipient),
+                Some(said.subject),
+                Some(said.text),
+            ),
             None => (None, None, None, None),
         };
         Self {
@@ -105,7 +108,9 @@ impl From<Notification> for NotificationOut {
             order_id: message.cause.order_id(),
             event_id: message.cause.event_id(),
             created_at: message.created_at,
-            sent_at: message.settled_at.filter(|_| message.status == Status::Sent),
+            sent_at: message
+                .settled_at
+                .filter(|_| message.status == Status::Sent),
         }
     }
 }
@@ -122,7 +127,7 @@ impl From<Notification> for NotificationOut {
     responses((status = 200, body = Page<NotificationOut>)),
     security(("bearer" = []))
 )]
-pub async fn list(
+pub async fn list_notifications(
     State(AppState(app)): State<AppState>,
     caller: Caller,
     Query(query): Query<NotificationsIn>,
@@ -130,16 +135,31 @@ pub async fn list(
 ) -> Result<Json<Page<NotificationOut>>, Problem> {
     let search = query.into_search(&caller)?;
     let after = match page.cursor::<Cursor>()? {
-        Some(Cursor(millis, id)) => Entry { at: Timestamp::from_millis(millis), id },
+        Some(Cursor(millis, id)) => Entry {
+            at: Timestamp::from_millis(millis),
+            id,
+        },
         None => Entry::TOP,
     };
     let delivery = &app.delivery;
     let found = search
-        .page(&delivery.lists, &delivery.notifications, after, page.limit(), Timestamp::now())
+        .page(
+            &delivery.lists,
+            &delivery.notifications,
+            after,
+            page.limit(),
+            Timestamp::now(),
+        )
         .await
         .map_err(store_failed)?;
-    let items = found.messages.into_iter().map(NotificationOut::from).collect();
-    let next = found.next.map(|entry| Cursor(entry.at.as_millis(), entry.id));
+    let items = found
+        .messages
+        .into_iter()
+        .map(NotificationOut::from)
+        .collect();
+    let next = found
+        .next
+        .map(|entry| Cursor(entry.at.as_millis(), entry.id));
     Ok(Json(Page::new(items, next.as_ref())))
 }
 
@@ -152,12 +172,17 @@ pub async fn list(
     responses((status = 200, body = NotificationOut)),
     security(("bearer" = []))
 )]
-pub async fn get(
+pub async fn show_notification(
     State(AppState(app)): State<AppState>,
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<NotificationOut>, Problem> {
-    let found = app.delivery.notifications.find(id).await.map_err(store_failed)?;
+    let found = app
+        .delivery
+        .notifications
+        .find(id)
+        .await
+        .map_err(store_failed)?;
     match found {
         Some(message) if may_see(&caller, &message) => Ok(Json(message.into())),
         _ => Err(Code::NotFound.into()),

@@ -46,7 +46,9 @@ enum Round {
 async fn round(app: &App, stop: &CancellationToken) -> Result<Round, DeliveryError> {
     for bucket in 0..BUCKETS {
         let due = app.due.list(bucket, Timestamp::now()).await?;
-        let mut work = stream::iter(due).map(|due| look(app, due)).buffer_unordered(AT_ONCE);
+        let mut work = stream::iter(due)
+            .map(|due| look(app, due))
+            .buffer_unordered(AT_ONCE);
         // Leaving early drops what is in hand; an attempt goes on by itself and its message is looked at again.
         while let Some(looked) = work.next().await {
             if let Progress::ServerAway(reason) = looked? {

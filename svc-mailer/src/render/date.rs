@@ -7,22 +7,70 @@ use platform::clock::Timestamp;
 use platform::http::Language;
 
 const WEEKDAYS: [[&str; 7]; 3] = [
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
-    ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"],
-    ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"],
+    [
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+    ],
+    [
+        "lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche",
+    ],
+    [
+        "lunes",
+        "martes",
+        "miércoles",
+        "jueves",
+        "viernes",
+        "sábado",
+        "domingo",
+    ],
 ];
 const MONTHS: [[&str; 12]; 3] = [
     [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September",
-        "October", "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ],
     [
-        "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre",
-        "octobre", "novembre", "décembre",
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
     ],
     [
-        "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre",
-        "octubre", "noviembre", "diciembre",
+        "enero",
+        "febrero",
+        "marzo",
+        "abril",
+        "mayo",
+        "junio",
+        "julio",
+        "agosto",
+        "septiembre",
+        "octubre",
+        "noviembre",
+        "diciembre",
     ],
 ];
 
@@ -30,8 +78,7 @@ const MONTHS: [[&str; 12]; 3] = [
 pub(super) fn format(at: Timestamp, time_zone: &str, language: Language) -> String {
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
     let zone_name = zone.iana_name().unwrap_or("UTC").to_owned();
-    let instant =
-        jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or(jiff::Timestamp::MAX);
+    let instant = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or(jiff::Timestamp::MAX);
     let local = Zoned::new(instant, zone);
     let row = match language {
         Language::En => 0,
@@ -45,7 +92,11 @@ pub(super) fn format(at: Timestamp, time_zone: &str, language: Language) -> Stri
     match language {
         Language::En => format!("{weekday}, {day} {month} {year} at {time} ({zone_name})"),
         Language::Fr => {
-            let day = if day == 1 { "1er".to_owned() } else { day.to_string() };
+            let day = if day == 1 {
+                "1er".to_owned()
+            } else {
+                day.to_string()
+            };
             format!("{weekday} {day} {month} {year} à {time} ({zone_name})")
         }
         Language::Es => {
@@ -67,10 +118,26 @@ mod tests {
     fn the_clock_at_the_door_counts() {
         let at = Timestamp::parse("2026-05-01T22:30:00Z").unwrap();
         for (zone, language, expected) in [
-            ("Europe/Paris", Language::En, "Saturday, 2 May 2026 at 00:30 (Europe/Paris)"),
-            ("America/New_York", Language::Fr, "vendredi 1er mai 2026 à 18:30 (America/New_York)"),
-            ("Europe/Madrid", Language::Es, "sábado, 2 de mayo de 2026, 00:30 (Europe/Madrid)"),
-            ("Mars/Olympus", Language::En, "Friday, 1 May 2026 at 22:30 (UTC)"),
+            (
+                "Europe/Paris",
+                Language::En,
+                "Saturday, 2 May 2026 at 00:30 (Europe/Paris)",
+            ),
+            (
+                "America/New_York",
+                Language::Fr,
+                "vendredi 1er mai 2026 à 18:30 (America/New_York)",
+            ),
+            (
+                "Europe/Madrid",
+                Language::Es,
+                "sábado, 2 de mayo de 2026, 00:30 (Europe/Madrid)",
+            ),
+            (
+                "Mars/Olympus",
+                Language::En,
+                "Friday, 1 May 2026 at 22:30 (UTC)",
+            ),
         ] {
             assert_eq!(format(at, zone, language), expected);
         }

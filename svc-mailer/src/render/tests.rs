@@ -18,7 +18,11 @@ fn order(kinds: &[&str]) -> Cause {
         number: "O-7KQ2M4ZP3A".into(),
         tickets: (41..)
             .zip(kinds)
-            .map(|(number, kind)| Ticket { number, kind: (*kind).into(), price })
+            .map(|(number, kind)| Ticket {
+                number,
+                kind: (*kind).into(),
+                price,
+            })
             .collect(),
         total: price.checked_mul(kinds.len().try_into().unwrap()).unwrap(),
     })
@@ -49,30 +53,140 @@ fn event(name: &str) -> Event {
 
 fn mail(locale: &str, kinds: &[&str]) -> Mail {
     let recipient = recipient("Alice", locale);
-    renderer().render(&order(kinds), &recipient, &event("Night of the Proms")).unwrap()
+    renderer()
+        .render(&order(kinds), &recipient, &event("Night of the Proms"))
+        .unwrap()
 }
 
 #[test]
 fn in_english() {
     let mail = mail("en", &["general", "vip"]);
-    insta::assert_snapshot!(mail.subject, @"");
-    insta::assert_snapshot!(mail.text, @"");
-    insta::assert_snapshot!(mail.html, @"");
+    insta::assert_snapshot!(mail.subject, @"Your tickets for Night of the Proms");
+    insta::assert_snapshot!(mail.text, @r"
+    Hello Alice,
+
+    your payment has arrived. Here are your 2 tickets.
+
+    Night of the Proms
+    When: Friday, 1 May 2026 at 20:00 (Europe/Paris)
+    Where: L'Olympia, 28 bd des Capucines, Paris
+
+    Order O-7KQ2M4ZP3A
+    - Ticket 41, General admission, 25.00 EUR
+    - Ticket 42, VIP, 25.00 EUR
+    Total: 50.00 EUR
+
+    See the order and its tickets:
+    http://localhost:8080/orders/00000000-0000-0000-0000-000000000001
+
+    -- 
+    You get this mail because you bought tickets with this address.
+    ");
+    insta::assert_snapshot!(mail.html, @r#"
+    <!doctype html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width">
+    <title>Night of the Proms</title>
+    </head>
+    <body style="margin:0;padding:24px;background:#f4f4f5;color:#18181b;font:16px/1.5 system-ui,sans-serif">
+    <div style="max-width:560px;margin:0 auto;padding:24px;background:#fff;border-radius:8px">
+    <p>Hello Alice,</p>
+    <p>your payment has arrived. Here are your 2 tickets.</p>
+    <h1 style="margin:24px 0 8px;font-size:22px">Night of the Proms</h1>
+    <p><strong>When</strong> Friday, 1 May 2026 at 20:00 (Europe&#x2f;Paris)<br>
+    <strong>Where</strong> L&#x27;Olympia, 28 bd des Capucines, Paris</p>
+    <h2 style="margin:24px 0 8px;font-size:18px">Order O-7KQ2M4ZP3A</h2>
+    <table style="width:100%;border-collapse:collapse">
+    <tr style="text-align:left"><th scope="col">Ticket</th><th scope="col">Kind</th><th scope="col" style="text-align:right">Price</th></tr>
+    <tr><td>41</td><td>General admission</td><td style="text-align:right">25.00 EUR</td></tr>
+    <tr><td>42</td><td>VIP</td><td style="text-align:right">25.00 EUR</td></tr>
+    <tr><td colspan="2"><strong>Total</strong></td><td style="text-align:right"><strong>50.00 EUR</strong></td></tr>
+    </table>
+    <p style="margin-top:24px"><a href="http://localhost:8080/orders/00000000-0000-0000-0000-000000000001">See the order and its tickets</a></p>
+    </div>
+    <p style="max-width:560px;margin:16px auto 0;color:#52525b;font-size:13px">You get this mail because you bought tickets with this address.</p>
+    </body>
+    </html>
+    "#);
 }
 
 #[test]
 fn in_french() {
     let mail = mail("fr-CA", &["general"]);
-    insta::assert_snapshot!(mail.subject, @"");
-    insta::assert_snapshot!(mail.text, @"");
-    insta::assert_snapshot!(mail.html, @"");
+    insta::assert_snapshot!(mail.subject, @"Vos billets pour Night of the Proms");
+    insta::assert_snapshot!(mail.text, @r"
+    Bonjour Alice,
+
+    nous avons bien reçu votre paiement. Voici votre billet.
+
+    Night of the Proms
+    Quand : vendredi 1er mai 2026 à 20:00 (Europe/Paris)
+    Où : L'Olympia, 28 bd des Capucines, Paris
+
+    Commande O-7KQ2M4ZP3A
+    - Billet 41, Entrée générale, 25,00 EUR
+    Total : 25,00 EUR
+
+    Voir la commande et ses billets :
+    http://localhost:8080/orders/00000000-0000-0000-0000-000000000001
+
+    -- 
+    Vous recevez ce message parce que vous avez acheté des billets avec cette adresse.
+    ");
+    insta::assert_snapshot!(mail.html, @r#"
+    <!doctype html>
+    <html lang="fr">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width">
+    <title>Night of the Proms</title>
+    </head>
+    <body style="margin:0;padding:24px;background:#f4f4f5;color:#18181b;font:16px/1.5 system-ui,sans-serif">
+    <div style="max-width:560px;margin:0 auto;padding:24px;background:#fff;border-radius:8px">
+    <p>Bonjour Alice,</p>
+    <p>nous avons bien reçu votre paiement. Voici votre billet.</p>
+    <h1 style="margin:24px 0 8px;font-size:22px">Night of the Proms</h1>
+    <p><strong>Quand</strong> vendredi 1er mai 2026 à 20:00 (Europe&#x2f;Paris)<br>
+    <strong>Où</strong> L&#x27;Olympia, 28 bd des Capucines, Paris</p>
+    <h2 style="margin:24px 0 8px;font-size:18px">Commande O-7KQ2M4ZP3A</h2>
+    <table style="width:100%;border-collapse:collapse">
+    <tr style="text-align:left"><th scope="col">Billet</th><th scope="col">Catégorie</th><th scope="col" style="text-align:right">Prix</th></tr>
+    <tr><td>41</td><td>Entrée générale</td><td style="text-align:right">25,00 EUR</td></tr>
+    <tr><td colspan="2"><strong>Total</strong></td><td style="text-align:right"><strong>25,00 EUR</strong></td></tr>
+    </table>
+    <p style="margin-top:24px"><a href="http://localhost:8080/orders/00000000-0000-0000-0000-000000000001">Voir la commande et ses billets</a></p>
+    </div>
+    <p style="max-width:560px;margin:16px auto 0;color:#52525b;font-size:13px">Vous recevez ce message parce que vous avez acheté des billets avec cette adresse.</p>
+    </body>
+    </html>
+    "#);
 }
 
 #[test]
 fn in_spanish() {
     let mail = mail("es", &["backstage"]);
-    insta::assert_snapshot!(mail.subject, @"");
-    insta::assert_snapshot!(mail.text, @"");
+    insta::assert_snapshot!(mail.subject, @"Tus entradas para Night of the Proms");
+    insta::assert_snapshot!(mail.text, @r"
+    Hola, Alice:
+
+    hemos recibido tu pago. Aquí tienes tu entrada.
+
+    Night of the Proms
+    Cuándo: viernes, 1 de mayo de 2026, 20:00 (Europe/Paris)
+    Dónde: L'Olympia, 28 bd des Capucines, Paris
+
+    Pedido O-7KQ2M4ZP3A
+    - Entrada 41, backstage, 25,00 EUR
+    Total: 25,00 EUR
+
+    Ver el pedido y sus entradas:
+    http://localhost:8080/orders/00000000-0000-0000-0000-000000000001
+
+    -- 
+    Recibes este mensaje porque has comprado entradas con esta dirección.
+    ");
 }
 
 #[test]
@@ -84,11 +198,20 @@ fn a_language_without_texts_is_english() {
 fn what_people_typed_is_text_and_stays_on_its_line() {
     let cause = order(&["<b>vip</b>"]);
     let recipient = recipient("<script>alert('hi')</script>\r\nBcc: eve@example.com", "en");
-    let mail = renderer().render(&cause, &recipient, &event("Tom & Jerry\n<img src=x>")).unwrap();
+    let mail = renderer()
+        .render(&cause, &recipient, &event("Tom & Jerry\n<img src=x>"))
+        .unwrap();
     for markup in ["<script", "<b>", "<img"] {
         assert!(!mail.html.contains(markup), "{}", mail.html);
     }
-    assert!(mail.html.contains("Tom &amp; Jerry &lt;img src=x&gt;"), "{}", mail.html);
+    assert!(
+        mail.html.contains("Tom &amp; Jerry &lt;img src=x&gt;"),
+        "{}",
+        mail.html
+    );
     assert_eq!(mail.subject, "Your tickets for Tom & Jerry <img src=x>");
-    assert!(mail.text.starts_with("Hello <script>alert('hi')</script> Bcc: eve@example.com,\n"));
+    assert!(
+        mail.text
+            .starts_with("Hello <script>alert('hi')</script> Bcc: eve@example.com,\n")
+    );
 }

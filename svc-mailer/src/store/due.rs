@@ -20,8 +20,7 @@ const INSERT: &str =
     "INSERT INTO due_notifications (bucket, due_at, notification_id) VALUES (?, ?, ?)";
 const DELETE: &str =
     "DELETE FROM due_notifications WHERE bucket = ? AND due_at = ? AND notification_id = ?";
-const LIST: &str =
-    "SELECT due_at, notification_id FROM due_notifications WHERE bucket = ? AND due_at <= ? LIMIT ?";
+const LIST: &str = "SELECT due_at, notification_id FROM due_notifications WHERE bucket = ? AND due_at <= ? LIMIT ?";
 
 /// When to look at which message again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +68,12 @@ impl DueNotifications {
     pub async fn list(&self, bucket: i32, now: Timestamp) -> Result<Vec<Due>, CqlError> {
         let rows: Vec<(CqlTimestamp, Uuid)> =
             all(&self.session, &self.list, (bucket, to_cql(now), BATCH)).await?;
-        Ok(rows.into_iter().map(|(at, id)| Due { at: from_cql(at), id }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(at, id)| Due {
+                at: from_cql(at),
+                id,
+            })
+            .collect())
     }
 }

@@ -19,7 +19,16 @@ const DELETE: &str = "DELETE FROM events WHERE event_id = ?";
 const FIND: &str = "SELECT event_id, version, name, venue_name, venue_city, venue_address, starts_at, time_zone \
     FROM events WHERE event_id = ?";
 
-type Row = (Uuid, i64, String, String, String, String, CqlTimestamp, String);
+type Row = (
+    Uuid,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    CqlTimestamp,
+    String,
+);
 
 /// The table `events`.
 pub struct Events {
@@ -59,7 +68,9 @@ impl Events {
 
     /// Forgets the event.
     pub async fn delete(&self, event_id: Uuid) -> Result<(), CqlError> {
-        self.session.execute_unpaged(&self.delete, (event_id,)).await?;
+        self.session
+            .execute_unpaged(&self.delete, (event_id,))
+            .await?;
         Ok(())
     }
 

@@ -26,7 +26,8 @@ const RELEASE: &str = "UPDATE notifications SET claimed_until = ?, reason = ? WH
     IF status = 'queued' AND claim_id = ?";
 const SETTLE: &str = "UPDATE notifications SET status = ?, reason = ?, settled_at = ? WHERE notification_id = ? \
     IF status = 'queued'";
-const ANNOUNCED: &str = "UPDATE notifications SET announced = true WHERE notification_id = ? IF status = ?";
+const ANNOUNCED: &str =
+    "UPDATE notifications SET announced = true WHERE notification_id = ? IF status = ?";
 const SCRUB: &str = "UPDATE notifications SET recipient = null, subject = null, message = null \
     WHERE notification_id = ? IF EXISTS";
 
@@ -61,7 +62,10 @@ impl Notifications {
 
     /// For answers: it may miss a write that is in the making.
     pub async fn find(&self, id: Uuid) -> Result<Option<Notification>, CqlError> {
-        one::<Row>(&self.session, &self.read, (id,)).await?.map(TryInto::try_into).transpose()
+        one::<Row>(&self.session, &self.read, (id,))
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// For decisions: it sees every write that was accepted before it.
@@ -112,7 +116,9 @@ impl Notifications {
             // The end is unknown; the row knows it.
             Err(CqlError::Execute(_)) => {
                 let row = self.find_newest(message.id).await?;
-                Ok(row.and_then(|row| row.claim).is_some_and(|found| found.id == claim.id))
+                Ok(row
+                    .and_then(|row| row.claim)
+                    .is_some_and(|found| found.id == claim.id))
             }
             known => known,
         }
@@ -121,7 +127,8 @@ impl Notifications {
     /// Ends an attempt that did not get through; the next may begin at once.
     pub async fn release(&self, id: Uuid, claim_id: Uuid, reason: &str) -> Result<(), CqlError> {
         let free = CqlTimestamp(0);
-        self.apply(&self.release, (free, reason, id, claim_id)).await?;
+        self.apply(&self.release, (free, reason, id, claim_id))
+            .await?;
         Ok(())
     }
 
@@ -133,7 +140,8 @@ impl Notifications {
         reason: Option<&str>,
         at: Timestamp,
     ) -> Result<(), CqlError> {
-        self.apply(&self.settle, (status.as_str(), reason, to_cql(at), id)).await?;
+        self.apply(&self.settle, (status.as_str(), reason, to_cql(at), id))
+            .await?;
         Ok(())
     }
 

@@ -18,8 +18,7 @@ use crate::domain::notification::Notification;
 const BUCKETS: i32 = 8;
 
 const INSERT: &str = "INSERT INTO notification_lists (list, bucket, created_at, notification_id) VALUES (?, ?, ?, ?)";
-const DELETE: &str =
-    "DELETE FROM notification_lists WHERE list = ? AND bucket = ? AND created_at = ? AND notification_id = ?";
+const DELETE: &str = "DELETE FROM notification_lists WHERE list = ? AND bucket = ? AND created_at = ? AND notification_id = ?";
 const PAGE: &str = "SELECT created_at, notification_id FROM notification_lists WHERE list = ? AND bucket = ? \
     AND (created_at, notification_id) < (?, ?) LIMIT ?";
 
@@ -81,16 +80,25 @@ pub struct Entry {
 
 impl Entry {
     /// Before the first place of every list.
-    pub const TOP: Self = Self { at: Timestamp::MAX, id: Uuid::max() };
+    pub const TOP: Self = Self {
+        at: Timestamp::MAX,
+        id: Uuid::max(),
+    };
 
     /// The place of a message, the same in every list.
     pub fn of(message: &Notification) -> Self {
-        Self { at: message.created_at, id: message.id }
+        Self {
+            at: message.created_at,
+            id: message.id,
+        }
     }
 
     /// Behind everything of `day` and before everything older.
     pub const fn below_day(day: i64) -> Self {
-        Self { at: Timestamp::from_seconds(day * DAY_SECS), id: Uuid::nil() }
+        Self {
+            at: Timestamp::from_seconds(day * DAY_SECS),
+            id: Uuid::nil(),
+        }
     }
 
     /// Sorts as the database does, which compares the version of a UUID before its bytes.
@@ -120,14 +128,24 @@ impl NotificationLists {
 
     /// Puts the message on the list.
     pub async fn put(&self, list: &List, entry: Entry) -> Result<(), CqlError> {
-        let values = (list.key(), bucket(entry.id, list.buckets()), to_cql(entry.at), entry.id);
+        let values = (
+            list.key(),
+            bucket(entry.id, list.buckets()),
+            to_cql(entry.at),
+            entry.id,
+        );
         self.session.execute_unpaged(&self.insert, values).await?;
         Ok(())
     }
 
     /// Takes the message off the list.
     pub async fn delete(&self, list: &List, entry: Entry) -> Result<(), CqlError> {
-        let values = (list.key(), bucket(entry.id, list.buckets()), to_cql(entry.at), entry.id);
+        let values = (
+            list.key(),
+            bucket(entry.id, list.buckets()),
+            to_cql(entry.at),
+            entry.id,
+        );
         self.session.execute_unpaged(&self.delete, values).await?;
         Ok(())
     }
@@ -149,7 +167,10 @@ impl NotificationLists {
             .await?
             .into_iter()
             .flatten()
-            .map(|(at, id)| Entry { at: from_cql(at), id })
+            .map(|(at, id)| Entry {
+                at: from_cql(at),
+                id,
+            })
             .collect();
         entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.sort_key()));
         entries.truncate(limit);

@@ -150,12 +150,16 @@ mod tests {
             event_id: Uuid::from_u128(2),
             user_id: Uuid::from_u128(3),
             number: "O-ABCDEFGHJK".into(),
-            tickets: vec![Ticket { number: 7, kind: "vip".into(), price }],
+            tickets: vec![Ticket {
+                number: 7,
+                kind: "vip".into(),
+                price,
+            }],
             total: price,
         });
         let text = write_cause(&cause).unwrap();
         // Written down: rows in this form exist.
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"{"payment_confirmed":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","tickets":[{"number":7,"kind":"vip","price":{"amount":2500,"currency":"EUR"}}],"total":{"amount":2500,"currency":"EUR"}}}"#);
         assert_eq!(read_cause(&text).unwrap(), cause);
     }
 }

@@ -62,8 +62,18 @@ impl Search {
         while looked_at < MAX_LOOKED_AT {
             let entries = match self.entries(lists, after, limit, now).await? {
                 Entries::Some(entries) => entries,
-                Entries::NoneSince(place) => return Ok(Found { messages, next: Some(place) }),
-                Entries::End => return Ok(Found { messages, next: None }),
+                Entries::NoneSince(place) => {
+                    return Ok(Found {
+                        messages,
+                        next: Some(place),
+                    });
+                }
+                Entries::End => {
+                    return Ok(Found {
+                        messages,
+                        next: None,
+                    });
+                }
             };
             let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
             let rows: Vec<Option<Notification>> = stream::iter(ids)
@@ -73,14 +83,20 @@ impl Search {
                 .await?;
             for (entry, row) in entries.iter().zip(rows) {
                 if messages.len() == limit {
-                    return Ok(Found { messages, next: Some(after) });
+                    return Ok(Found {
+                        messages,
+                        next: Some(after),
+                    });
                 }
                 after = *entry;
                 looked_at += 1;
                 messages.extend(row.filter(|message| self.wants(message)));
             }
         }
-        Ok(Found { messages, next: Some(after) })
+        Ok(Found {
+            messages,
+            next: Some(after),
+        })
     }
 
     async fn entries(
@@ -94,7 +110,11 @@ impl Search {
         let limit = limit + 1;
         if let Some(list) = self.list() {
             let entries = lists.page(&list, after, limit).await?;
-            return Ok(if entries.is_empty() { Entries::End } else { Entries::Some(entries) });
+            return Ok(if entries.is_empty() {
+                Entries::End
+            } else {
+                Entries::Some(entries)
+            });
         }
         let newest = List::day_number(after.at.min(now));
         let oldest = List::day_number(now - OLDEST);
@@ -105,7 +125,11 @@ impl Search {
                 return Ok(Entries::Some(entries));
             }
         }
-        Ok(if last > oldest { Entries::NoneSince(Entry::below_day(last)) } else { Entries::End })
+        Ok(if last > oldest {
+            Entries::NoneSince(Entry::below_day(last))
+        } else {
+            Entries::End
+        })
     }
 
     /// The narrowest list that holds all that is searched; `None`: only the days do.
@@ -121,7 +145,10 @@ impl Search {
         fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none() || wanted == found
         }
-        let address = message.content.as_ref().map(|said| said.recipient.to_lowercase());
+        let address = message
+            .content
+            .as_ref()
+            .map(|said| said.recipient.to_lowercase());
         is(self.user_id.as_ref(), Some(&message.cause.user_id()))
             && is(self.address.as_ref(), address.as_ref())
             && is(self.order_id.as_ref(), message.cause.order_id().as_ref())

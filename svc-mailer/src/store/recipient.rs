@@ -14,8 +14,7 @@ use crate::domain::recipient::{Lookup, Recipient};
 
 // The version is the write time of the cells: whatever comes late or again, the newest version stays, without a read
 // and without a lock.
-const UPSERT: &str =
-    "INSERT INTO recipients (user_id, version, name, email, locale) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+const UPSERT: &str = "INSERT INTO recipients (user_id, version, name, email, locale) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
 // Its write time is the time of day, which is above every version: no snapshot comes back behind it.
 const DELETE: &str = "DELETE FROM recipients WHERE user_id = ?";
 const FIND: &str = "SELECT user_id, version, name, email, locale FROM recipients WHERE user_id = ?";
@@ -47,16 +46,26 @@ impl Recipients {
 
     /// Keeps the user, unless a newer version is there.
     pub async fn put(&self, user: &Recipient) -> Result<(), CqlError> {
-        let values =
-            (user.user_id, user.version, &user.name, &user.email, &user.locale, user.version);
+        let values = (
+            user.user_id,
+            user.version,
+            &user.name,
+            &user.email,
+            &user.locale,
+            user.version,
+        );
         self.session.execute_unpaged(&self.upsert, values).await?;
         Ok(())
     }
 
     /// Forgets the user, and remembers that it was asked for.
     pub async fn erase(&self, user_id: Uuid, at: Timestamp) -> Result<(), CqlError> {
-        self.session.execute_unpaged(&self.mark_erased, (user_id, to_cql(at))).await?;
-        self.session.execute_unpaged(&self.delete, (user_id,)).await?;
+        self.session
+            .execute_unpaged(&self.mark_erased, (user_id, to_cql(at)))
+            .await?;
+        self.session
+            .execute_unpaged(&self.delete, (user_id,))
+            .await?;
         Ok(())
     }
 
@@ -74,14 +83,17 @@ impl Recipients {
         }
         let row: Option<(Uuid, i64, String, String, String)> =
             one(&self.session, &self.find, (user_id,)).await?;
-        Ok(row.map_or(Lookup::Unknown, |(user_id, version, name, email, locale)| {
-            Lookup::Known(Recipient {
-                user_id,
-                version,
-                name,
-                email,
-                locale,
-            })
-        }))
+        Ok(row.map_or(
+            Lookup::Unknown,
+            |(user_id, version, name, email, locale)| {
+                Lookup::Known(Recipient {
+                    user_id,
+                    version,
+                    name,
+                    email,
+                    locale,
+                })
+            },
+        ))
     }
 }

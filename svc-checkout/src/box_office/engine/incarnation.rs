@@ -478,20 +478,37 @@ impl<'a> Incarnation<'a> {
                     tracing::info!(?partitions, "revoked");
                 }
                 RebalanceEvent::Assigned { partitions, drain } if partitions.is_empty() => {
-                    let mut list = TopicPartitionList::new();
-                    if *drain {
-                        list.add_partition_offset(topics::CHECKOUT_DRAIN.name, 0, Offset::End)
-                            .map_err(|error| rebuild("assign drain", &error))?;
-                    }
-                    self.consumer
-                        .incremental_assign(&list)
-                        .map_err(|error| rebuild("assign", &error))?;
-                    self.drained = self.engine.stop.is_cancelled();
-                    self.engine.joined.store(true, Ordering::SeqCst);
+                    self.assign_nothing(*drain)?;
                 }
                 RebalanceEvent::Assigned { partitions, .. } => self.start_takeover(partitions)?,
             }
         }
+        Ok(())
+    }
+
+    /// A share without commands: another member has them all, or this one is leaving, or …
+    fn assign_nothing(&mut self, drain: bool) -> Result<(), Exit> {
+        let mut list = TopicPartitionList::new();
+        if drain {
+            list.add_partition_offset(topics::CHECKOUT_DRAIN.name, 0, Offset::End)
+                .map_err(|error| rebuild("assign drain", &error))?;
+        }
+        self.consumer
+            .incremental_assign(&list)
+            .map_err(|error| rebuild("assign", &error))?;
+        let stopping = self.engine.stop.is_cancelled();
+        if drain && !stopping {
+            // … the last process with this instance name was leaving a moment ago, and the group
+            // gave its share to us without asking anybody. A changed subscription makes it ask.
+            tracing::info!("the group still has this instance as leaving: joining anew");
+            let both = [topics::CHECKOUT_COMMANDS.name, topics::CHECKOUT_DRAIN.name];
+            self.consumer
+                .subscribe(&both)
+                .map_err(|error| rebuild("subscribe", &error))?;
+            return Ok(());
+        }
+        self.drained = stopping;
+        self.engine.joined.store(true, Ordering::SeqCst);
         Ok(())
     }
 

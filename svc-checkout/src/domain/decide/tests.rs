@@ -550,11 +550,12 @@ impl Witness {
                 Fact::RefundDue(_) | Fact::Refunded { .. } => continue,
             };
             let before = self.rows.get(&order.id);
-            let legal = match (before.map(|row| row.0), order.status) {
-                (None, Status::Reserved) | (Some(Status::Reserved), Status::Expired) => true,
-                (Some(Status::Reserved | Status::Expired), Status::Paid) => true,
-                _ => false,
-            };
+            let legal = matches!(
+                (before.map(|row| row.0), order.status),
+                (None, Status::Reserved)
+                    | (Some(Status::Reserved), Status::Expired)
+                    | (Some(Status::Reserved | Status::Expired), Status::Paid)
+            );
             assert!(legal, "illegal move {before:?} -> {:?}", order.status);
             let version = before.map_or(0, |row| row.2);
             assert_eq!(order.version, version + 1, "versions follow each other");

@@ -1,0 +1,75 @@
+//! What is sold, and one sale of it.
+
+use platform::clock::Timestamp;
+use platform::ids::new_id;
+use platform::kafka::partition_of;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Seats of the one ticket type.
+pub(crate) const SEATS: i64 = 1_000_000;
+/// Price in minor units.
+pub(crate) const PRICE: i64 = 2_500;
+/// Currency of all prices.
+pub(crate) const CURRENCY: &str = "EUR";
+/// How long a hold would last, in µs.
+const HOLD_US: i64 = 600 * 1_000_000;
+
+/// The one hot event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Show {
+    /// Event.
+    pub(crate) event_id: Uuid,
+    /// Its one ticket type.
+    pub(crate) ticket_type_id: Uuid,
+    /// Its partition in every topic.
+    pub(crate) partition: i32,
+}
+
+impl Show {
+    /// A new one.
+    pub(crate) fn new(partitions: i32) -> Self {
+        let event_id = new_id();
+        Self {
+            event_id,
+            ticket_type_id: new_id(),
+            partition: partition_of(event_id, partitions),
+        }
+    }
+}
+
+/// One ticket for one buyer.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// Names the wish.
+    pub(crate) command_id: Uuid,
+    /// Order.
+    pub(crate) id: Uuid,
+    /// Buyer.
+    pub(crate) user_id: Uuid,
+    /// As large as a SHA-256.
+    pub(crate) fingerprint: [u8; 32],
+    /// When its slot sent it.
+    pub(crate) began: Instant,
+    /// When its batch was put together.
+    pub(crate) reserved_at: Timestamp,
+}
+
+impl Order {
+    /// The next one of a buyer.
+    pub(crate) fn new(user_id: Uuid) -> Self {
+        Self {
+            command_id: new_id(),
+            id: new_id(),
+            user_id,
+            fingerprint: [7; 32],
+            began: Instant::now(),
+            reserved_at: Timestamp::EPOCH,
+        }
+    }
+
+    /// End of the hold, in µs since the epoch.
+    pub(crate) fn expires_at(&self) -> i64 {
+        self.reserved_at.as_micros() + HOLD_US
+    }
+}

@@ -1,0 +1,133 @@
+//! CPU time by process, from /proc.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+/// Linux counts the CPU time that it shows in 1/100 s, whatever its own clock does.
+const TICK: Duration = Duration::from_millis(10);
+/// The measuring program itself.
+pub const CLIENT: &str = "client";
+/// Everything on this machine that is neither the stack nor the measuring program: when it is
+/// not next to nothing, the figures are disturbed.
+pub const ELSEWHERE: &str = "elsewhere";
+
+/// The processes of the stack and this one.
+#[derive(Debug, Clone)]
+pub struct Processes(Vec<(String, u32)>);
+
+/// CPU time used so far, by process.
+pub type Sample = BTreeMap<String, Duration>;
+
+impl Processes {
+    /// As `infra/local/stack status` lists them; called in the root of the repository.
+    pub fn of_stack() -> anyhow::Result<Self> {
+        let status = Command::new("infra/local/stack")
+            .arg("status")
+            .output()
+            .context("infra/local/stack status: run it in the root of the repository")?;
+        ensure!(status.status.success(), "infra/local/stack status failed");
+        let mut processes: Vec<_> = String::from_utf8_lossy(&status.stdout)
+            .lines()
+            .filter_map(running)
+            .collect();
+        ensure!(!processes.is_empty(), "the stack does not run");
+        processes.push((CLIENT.to_owned(), std::process::id()));
+        Ok(Self(processes))
+    }
+
+    /// What each has used since its start.
+    pub fn sample(&self) -> anyhow::Result<Sample> {
+        let mut sample = Sample::new();
+        for (name, pid) in &self.0 {
+            let path = format!("/proc/{pid}/stat");
+            let stat = fs::read_to_string(&path).with_context(|| format!("{name} has died"))?;
+            let used = process_ticks(&stat).with_context(|| format!("{path} is not understood"))?;
+            sample.insert(name.clone(), TICK * used);
+        }
+        let all = fs::read_to_string("/proc/stat").context("/proc/stat")?;
+        let all = TICK * machine_ticks(&all).context("/proc/stat is not understood")?;
+        let ours = sample.values().sum();
+        sample.insert(ELSEWHERE.to_owned(), all.saturating_sub(ours));
+        Ok(sample)
+    }
+}
+
+/// `kafka         runs, pid 31527, 386 MiB`; nothing for a program that is stopped.
+fn running(line: &str) -> Option<(String, u32)> {
+    let (name, state) = line.split_once(char::is_whitespace)?;
+    let pid = state
+        .trim_start()
+        .strip_prefix("runs, pid ")?
+        .split_once(',')?
+        .0;
+    Some((name.to_owned(), pid.parse().ok()?))
+}
+
+/// User and system time of a process. Its name, in brackets, may contain anything.
+fn process_ticks(stat: &str) -> Option<u32> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<u32>().ok();
+    // Fields 14 and 15 of the line; the first behind the name is field 3.
+    Some(ticks(11)? + ticks(12)?)
+}
+
+/// Time in which the machine was not idle: user, nice, system, irq, softirq and steal.
+fn machine_ticks(stat: &str) -> Option<u32> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u32> = line
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    [0, 1, 2, 5, 6, 7]
+        .iter()
+        .map(|&index| fields.get(index))
+        .sum()
+}
+
+/// What was used between two samples per order, in µs.
+pub fn per_order(before: &Sample, after: &Sample, orders: u64) -> BTreeMap<String, f64> {
+    if orders == 0 {
+        return BTreeMap::new();
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "orders of one run are far below 2^53"
+    )]
+    let orders = orders as f64;
+    after
+        .iter()
+        .map(|(name, used)| {
+            let used = used.saturating_sub(before.get(name).copied().unwrap_or_default());
+            (name.clone(), used.as_secs_f64() * 1e6 / orders)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines_are_read() {
+        assert_eq!(
+            running("kafka         runs, pid 31527, 386 MiB"),
+            Some(("kafka".to_owned(), 31527))
+        );
+        assert_eq!(running("gateway       stopped"), None);
+        assert_eq!(running("svc-mailer    died; its log: /tmp/a"), None);
+    }
+
+    #[test]
+    fn ticks_are_read() {
+        let stat = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 700 42 0 0 20 0 9 0 100 1 2";
+        assert_eq!(process_ticks(stat), Some(742));
+        assert_eq!(
+            machine_ticks("cpu  1 2 3 1000 2000 4 5 6 0 0\ncpu0 1"),
+            Some(21)
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! How many orders per second the system takes, and how many it could take at most.
+//!
+//! Two programs. `bench` buys over the public REST interface like people with a browser do, at
+//! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same
+//! records into Kafka and the same rows into the database with nothing in between. What lies
+//! between the two figures is what our own code costs.
+//!
+//! Both are closed loops: each client sends its next order when the last one is answered. A slow
+//! system is asked less, so the latencies are those of this many waiting people and not of a
+//! fixed arrival rate.
+
+pub mod cpu;
+pub mod figures;
+pub mod load;
+pub mod machine;
+pub mod meter;
+pub mod report;
+pub mod users;

@@ -1,0 +1,232 @@
+//! `make bench`: buys at the service's port and through the gateway, and measures the ceiling beside it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bench::cpu::Processes;
+use bench::figures::{Plan, Run};
+use bench::load;
+use bench::machine::Machine;
+use bench::report::{Door, Report};
+use bench::users::Buyers;
+use clap::Parser;
+use e2e::{PublishedEvent, Role, Stack, TicketType, User};
+use platform::clock::Timestamp;
+
+/// What catalog allows at most: no run can sell it out.
+const SEATS: u32 = 1_000_000;
+/// Java compiles what it runs often: the first minute of a server is not its speed.
+const HEAT_UP: Plan = Plan {
+    warm_up: Duration::from_secs(10),
+    measured: Duration::from_secs(1),
+    runs: 1,
+};
+
+/// Orders per second, at the service, through the gateway and at most
+#[derive(Parser)]
+struct Arguments {
+    /// Seconds of one measurement
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Seconds of load before each measurement
+    #[arg(long, default_value_t = 3)]
+    warm_up: u64,
+    /// Measurements of each kind
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Levels of waiting clients
+    #[arg(long, value_delimiter = ',', default_value = "1,64,1024")]
+    clients: Vec<usize>,
+    /// How the bench was started, for the report
+    #[arg(long, default_value = "bench")]
+    called: String,
+    /// The file to write, its past figures kept
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+// One thread: the clients shall leave the cores to the servers.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match measure(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("bench: orders failed");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every order was placed.
+async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
+    let machine = Machine::here();
+    let mut bench = Bench::new(&arguments).await?;
+    let mut runs = Vec::new();
+    for &clients in &arguments.clients {
+        for door in [Door::Service, Door::Gateway] {
+            for _ in 0..bench.plan.runs {
+                runs.push((door, bench.buy(door, clients).await?));
+            }
+        }
+        runs.extend(
+            bench
+                .ceiling(clients)?
+                .into_iter()
+                .map(|run| (Door::Ceiling, run)),
+        );
+    }
+    let report = Report {
+        date: Timestamp::now()
+            .to_rfc3339()
+            .chars()
+            .take("2026-05-01".len())
+            .collect(),
+        command: arguments.called,
+        machine,
+        plan: bench.plan,
+        partitions: bench.stack.event_partitions,
+        runs,
+    };
+    println!("\n{}", report.figures());
+    if let Some(path) = &arguments.report
+        && report.is_clean()
+    {
+        let old = fs::read_to_string(path).unwrap_or_default();
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, report.file(&old)).with_context(|| format!("write {}", path.display()))?;
+        println!("Written to {}", path.display());
+    }
+    Ok(report.is_clean())
+}
+
+struct Bench {
+    stack: Stack,
+    processes: Processes,
+    plan: Plan,
+    buyers: Buyers,
+    /// One for each run to come, so that none can be sold out and each run meets the same stock.
+    events: Vec<PublishedEvent>,
+}
+
+impl Bench {
+    async fn new(arguments: &Arguments) -> anyhow::Result<Self> {
+        let stack = Stack::try_from_env()?;
+        let processes = Processes::of_stack()?;
+        let plan = Plan {
+            warm_up: Duration::from_secs(arguments.warm_up),
+            measured: Duration::from_secs(arguments.seconds),
+            runs: arguments.runs,
+        };
+        let most = arguments
+            .clients
+            .iter()
+            .copied()
+            .max()
+            .context("no --clients")?;
+        ensure!(
+            arguments.clients.iter().all(|clients| *clients > 0),
+            "--clients are at least 1"
+        );
+        println!("bench: registering {most} buyers");
+        let buyers = Buyers::register(&stack, most).await?;
+        let organizer = stack.user(&[Role::Organizer]).await?;
+        let events = events(
+            &stack,
+            &organizer,
+            2 * arguments.runs * arguments.clients.len() + 1,
+        )
+        .await?;
+        let mut bench = Self {
+            stack,
+            processes,
+            plan,
+            buyers,
+            events,
+        };
+        println!("bench: heating up");
+        bench.plan = HEAT_UP;
+        bench.buy(Door::Gateway, most).await?;
+        bench.plan = plan;
+        Ok(bench)
+    }
+
+    async fn buy(&mut self, door: Door, clients: usize) -> anyhow::Result<Run> {
+        let api = if door == Door::Gateway {
+            self.stack.gateway()
+        } else {
+            self.stack.checkout()
+        };
+        let event = self.events.pop().context("an event per run")?;
+        let duration = self.plan.warm_up + self.plan.measured;
+        let tokens = self.buyers.tokens(clients, duration).await?;
+        let run = load::run(api.base(), tokens, &event, self.plan, &self.processes).await?;
+        tell(door, &run);
+        Ok(run)
+    }
+
+    /// Runs the program `ceiling`, which lies beside this one.
+    fn ceiling(&self, clients: usize) -> anyhow::Result<Vec<Run>> {
+        let program = std::env::current_exe()?.with_file_name("ceiling");
+        let said = Command::new(&program)
+            .args(["--clients", &clients.to_string()])
+            .args(["--runs", &self.plan.runs.to_string()])
+            .args(["--seconds", &self.plan.measured.as_secs().to_string()])
+            .args(["--warm-up", &self.plan.warm_up.as_secs().to_string()])
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("start {}", program.display()))?;
+        ensure!(said.status.success(), "the ceiling failed");
+        let runs: Vec<Run> = String::from_utf8(said.stdout)?
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context("what the ceiling says")?;
+        for run in &runs {
+            tell(Door::Ceiling, run);
+        }
+        Ok(runs)
+    }
+}
+
+async fn events(
+    stack: &Stack,
+    organizer: &User,
+    count: usize,
+) -> anyhow::Result<Vec<PublishedEvent>> {
+    let mut events = Vec::with_capacity(count);
+    for _ in 0..count {
+        events.push(
+            stack
+                .published_event(organizer, &[TicketType::general(SEATS)])
+                .await?,
+        );
+    }
+    Ok(events)
+}
+
+fn tell(door: Door, run: &Run) {
+    let Run {
+        clients,
+        orders_per_s,
+        p50_ms,
+        p99_ms,
+        failures,
+        ..
+    } = run;
+    println!(
+        "{:<8}{clients:>6} clients {orders_per_s:>9.0} orders/s   p50 {p50_ms:>8.2} ms   p99 {p99_ms:>8.2} ms",
+        door.name()
+    );
+    for (reason, orders) in failures {
+        println!("        {orders} orders failed: {reason}");
+    }
+}

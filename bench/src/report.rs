@@ -1,0 +1,229 @@
+//! The figures as Markdown: for the terminal and for docs/BENCHMARKS.md.
+
+mod tables;
+
+use crate::figures::{Plan, Run, median};
+use crate::machine::Machine;
+use tables::number;
+
+/// The level at which the throughput is judged.
+const CROWD: usize = 1024;
+const HEADLINE: &str = "## Headline";
+const PAST: &str = "## Past figures";
+const HEADLINE_COLUMNS: &str = "\
+| date | machine | orders/s at the service, 1,024 clients | p99 ms | orders/s through the gateway | ceiling orders/s | one client, p50 ms |
+|---|---|---|---|---|---|---|
+";
+
+/// Who was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// svc-checkout's own port.
+    Service,
+    /// The public origin.
+    Gateway,
+    /// The program without us.
+    Ceiling,
+}
+
+impl Door {
+    /// In the order of the tables.
+    pub const ALL: [Self; 3] = [Self::Service, Self::Gateway, Self::Ceiling];
+
+    /// Name in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Gateway => "gateway",
+            Self::Ceiling => "ceiling",
+        }
+    }
+}
+
+/// Everything that was measured.
+pub struct Report {
+    /// `2026-05-01`.
+    pub date: String,
+    /// How it was started.
+    pub command: String,
+    /// Where.
+    pub machine: Machine,
+    /// How long and how often.
+    pub plan: Plan,
+    /// Partitions of every topic by event.
+    pub partitions: i32,
+    /// All runs.
+    pub runs: Vec<(Door, Run)>,
+}
+
+impl Report {
+    /// The whole file. What `old`, the file so far, says in its headline is kept among the past figures.
+    pub fn file(&self, old: &str) -> String {
+        let mut past = rows(old, PAST);
+        past.extend(rows(old, HEADLINE));
+        let past = if past.is_empty() {
+            "None yet.\n".to_owned()
+        } else {
+            format!("{HEADLINE_COLUMNS}{}", past.concat())
+        };
+        format!(
+            "# Benchmarks\n\n{INTRODUCTION}\n{HEADLINE}\n{HEADLINE_COLUMNS}{}\n{}\n{PAST}\n{past}",
+            self.headline(),
+            self.figures(),
+        )
+    }
+
+    /// The tables of this time.
+    pub fn figures(&self) -> String {
+        [
+            self.setting(),
+            self.targets(),
+            self.medians(),
+            self.cpu(),
+            self.all_runs(),
+            self.failures(),
+        ]
+        .concat()
+    }
+
+    /// Whether every order was placed.
+    pub fn is_clean(&self) -> bool {
+        self.runs.iter().all(|(_, run)| run.failures.is_empty())
+    }
+
+    fn median(&self, door: Door, clients: usize) -> Option<Run> {
+        let fits = |run: &&(Door, Run)| run.0 == door && run.1.clients == clients;
+        median(
+            self.runs
+                .iter()
+                .filter(fits)
+                .map(|(_, run)| run.clone())
+                .collect(),
+        )
+    }
+
+    /// The median of every level and door that was measured.
+    fn measured(&self) -> impl Iterator<Item = (Door, Run)> {
+        let mut levels: Vec<usize> = self.runs.iter().map(|(_, run)| run.clients).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+            .into_iter()
+            .flat_map(|clients| Door::ALL.map(|door| (door, clients)))
+            .filter_map(|(door, clients)| Some((door, self.median(door, clients)?)))
+    }
+
+    fn headline(&self) -> String {
+        let figure = |door, clients, of: fn(&Run) -> f64| {
+            self.median(door, clients)
+                .map_or("–".to_owned(), |run| number(of(&run)))
+        };
+        format!(
+            "| {} | {} cores, {} | {} | {} | {} | {} | {} |\n",
+            self.date,
+            self.machine.cores,
+            self.machine.cpu,
+            figure(Door::Service, CROWD, |run| run.orders_per_s),
+            figure(Door::Service, CROWD, |run| run.p99_ms),
+            figure(Door::Gateway, CROWD, |run| run.orders_per_s),
+            figure(Door::Ceiling, CROWD, |run| run.orders_per_s),
+            figure(Door::Service, 1, |run| run.p50_ms),
+        )
+    }
+}
+
+const INTRODUCTION: &str = "\
+`make bench` writes this file, on a stack of its own. `make bench quick=1` measures for a few
+seconds, prints, and writes nothing.
+
+An order is `POST /v1/orders` for one ticket of one hot event, with a signed token of a buyer of its own per client
+and a fresh `Idempotency-Key`; it counts when 201 has come, which is after its rows were written. The clients are a
+closed loop: each sends its next order when the last one is answered.
+
+The *ceiling* is a program of its own (`bench/src/ceiling/`) that shares no code with svc-checkout: it sends the same
+records per order to topics of the same kind, in transactions of all that wait, and writes the same two rows before the
+order counts. It has no HTTP, no tokens, no decision, and does not read the commands back. What it reaches is what
+Kafka and the database allow on this machine with this client.
+";
+
+/// The rows of the table below `heading`.
+fn rows(file: &str, heading: &str) -> Vec<String> {
+    let Some((_, below)) = file.split_once(&format!("{heading}\n")) else {
+        return Vec::new();
+    };
+    let section = below.split("\n## ").next().unwrap_or_default();
+    // The first two lines are the columns and their rule.
+    let table = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    table.map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn report(date: &str) -> Report {
+        let run = |orders_per_s| Run {
+            clients: CROWD,
+            orders_per_s,
+            p50_ms: 42.0,
+            p99_ms: 150.0,
+            cpu_us: BTreeMap::from([("kafka".to_owned(), 100.0)]),
+            failures: BTreeMap::new(),
+        };
+        Report {
+            date: date.to_owned(),
+            command: "make bench".to_owned(),
+            machine: Machine {
+                cores: 2,
+                cpu: "Fast 9000".to_owned(),
+                memory_gib: 8,
+                kernel: "6.1".to_owned(),
+                load: "0.10".to_owned(),
+            },
+            plan: Plan {
+                warm_up: Duration::from_secs(3),
+                measured: Duration::from_secs(10),
+                runs: 1,
+            },
+            partitions: 6,
+            runs: vec![
+                (Door::Service, run(3_000.0)),
+                (Door::Ceiling, run(12_000.0)),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_share_of_the_ceiling_is_shown() {
+        let figures = report("2026-05-01").figures();
+        assert!(
+            figures.contains("| 1,024 | service | 3,000 | 42.0 | 150 | 25 % |"),
+            "{figures}"
+        );
+        assert!(
+            figures.contains("at least 2,000 orders/s | 3,000 | pass |"),
+            "{figures}"
+        );
+        assert!(
+            figures.contains("median below 15 ms | – | not measured |"),
+            "{figures}"
+        );
+    }
+
+    #[test]
+    fn headlines_become_past_figures() {
+        let first = report("2026-05-01").file("");
+        assert!(first.ends_with("## Past figures\nNone yet.\n"));
+        let second = report("2026-05-02").file(&first);
+        let third = report("2026-05-03").file(&second);
+        assert_eq!(rows(&third, HEADLINE).len(), 1);
+        let past: Vec<String> = rows(&third, PAST)
+            .iter()
+            .map(|row| row[2..12].to_owned())
+            .collect();
+        assert_eq!(past, ["2026-05-01", "2026-05-02"]);
+    }
+}

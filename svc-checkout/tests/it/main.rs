@@ -1,0 +1,29 @@
+//! svc-checkout on the real stack. `make test` starts it.
+
+mod commands;
+mod expiry;
+mod orders;
+mod payments;
+
+use e2e::{PublishedEvent, Role, Stack, TicketType, User};
+
+/// An event on sale and somebody who wants to go.
+struct Scene {
+    stack: Stack,
+    event: PublishedEvent,
+    buyer: User,
+}
+
+impl Scene {
+    async fn with(ticket_types: &[TicketType]) -> anyhow::Result<Self> {
+        let stack = Stack::from_env();
+        let organizer = stack.user(&[Role::Customer, Role::Organizer]).await?;
+        let event = stack.published_event(&organizer, ticket_types).await?;
+        let buyer = stack.customer().await?;
+        Ok(Self {
+            stack,
+            event,
+            buyer,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! Admins, as an argument of a handler.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use platform::auth::{Caller, Role, Verifier};
+use platform::http::Problem;
+
+/// The caller is an admin: 401 without a token, 403 for anyone else, before the rest of the request is looked at.
+pub struct Admin;
+
+impl<S> FromRequestParts<S> for Admin
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        caller.require(&[Role::Admin])?;
+        Ok(Self)
+    }
+}

@@ -1,0 +1,7 @@
+//! svc-mailer on a real stack. `make test` starts one and names it to the tests.
+
+mod history;
+mod mail_server;
+mod payment_mail;
+mod records;
+mod waiting;

@@ -1,0 +1,197 @@
+//! Puts the records of the other services on their topics, so that each test makes a world of its own.
+
+use std::time::Duration;
+
+use e2e::Stack;
+use platform::avro::Registry;
+use platform::clock::Timestamp;
+use platform::ids::{derived_id, new_id};
+use platform::kafka::headers::RecordHeaders;
+use platform::kafka::partition_of;
+use platform::kafka::producer::Producer;
+use schemas::catalog::{EventSnapshot, EventStatus, Venue};
+use schemas::checkout::{IssuedTicket, OrderLine, PaymentConfirmed};
+use schemas::identity::UserSnapshot;
+use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS};
+use schemas::{Money, Record};
+use uuid::Uuid;
+
+/// For what has to pass two topics and a mail server.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Partitions of the tables that are not split by event.
+const TABLE_PARTITIONS: i32 = 6;
+
+/// A stack, and a way to speak for the other services on it.
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    producer: Producer,
+    registry: Registry,
+}
+
+impl World {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let stack = Stack::from_env();
+        Ok(Self {
+            producer: Producer::new(&stack.kafka_brokers, "svc-mailer-it")?,
+            registry: Registry::new(&stack.schema_registry_url)?,
+            stack,
+        })
+    }
+
+    pub(crate) async fn user(&self, user: &UserSnapshot) -> anyhow::Result<()> {
+        let partition = partition_of(user.user_id, TABLE_PARTITIONS);
+        self.put(IDENTITY_USERS.name, partition, user.user_id, user)
+            .await
+    }
+
+    pub(crate) async fn erase_user(&self, user_id: Uuid) -> anyhow::Result<()> {
+        let headers = headers(UserSnapshot::NAME, user_id);
+        let topic = IDENTITY_USERS.name;
+        self.producer
+            .send(topic, TABLE_PARTITIONS, user_id, headers, None)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn event(&self, event: &EventSnapshot) -> anyhow::Result<()> {
+        let partition = partition_of(event.event_id, TABLE_PARTITIONS);
+        self.put(CATALOG_EVENTS.name, partition, event.event_id, event)
+            .await
+    }
+
+    pub(crate) async fn payment(&self, payment: &PaymentConfirmed) -> anyhow::Result<()> {
+        let partition = self.payments_partition(payment.event_id);
+        self.put(CHECKOUT_PAYMENTS.name, partition, payment.order_id, payment)
+            .await
+    }
+
+    /// Bytes that are no record, where the payments of the event are. Returns their key.
+    pub(crate) async fn poison(&self, event_id: Uuid) -> anyhow::Result<Uuid> {
+        let key = new_id();
+        let partition = self.payments_partition(event_id);
+        let headers = headers("ticketing.checkout.PaymentConfirmed", key);
+        self.producer
+            .send_to(
+                CHECKOUT_PAYMENTS.name,
+                partition,
+                &key.to_string(),
+                headers,
+                Some(b"poison"),
+            )
+            .await?;
+        Ok(key)
+    }
+
+    fn payments_partition(&self, event_id: Uuid) -> i32 {
+        partition_of(event_id, self.stack.event_partitions)
+    }
+
+    async fn put<R: Record>(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: Uuid,
+        record: &R,
+    ) -> anyhow::Result<()> {
+        let payload = self.registry.register::<R>().await?.encode(record);
+        let headers = headers(R::NAME, key);
+        self.producer
+            .send_to(topic, partition, &key.to_string(), headers, Some(&payload))
+            .await?;
+        Ok(())
+    }
+}
+
+fn headers(record_name: &str, key: Uuid) -> rdkafka::message::OwnedHeaders {
+    RecordHeaders {
+        id: new_id(),
+        record_name,
+        source: "/svc-mailer-it",
+        subject: &key.to_string(),
+        time: Timestamp::now(),
+        traceparent: None,
+    }
+    .to_owned_headers()
+}
+
+pub(crate) fn user(locale: &str) -> UserSnapshot {
+    UserSnapshot {
+        user_id: new_id(),
+        version: 1,
+        name: "Zoë <b>Müller</b>".into(),
+        email: e2e::users::fresh_email("mailer"),
+        phone: None,
+        locale: locale.into(),
+        roles: vec!["customer".into()],
+        email_verified: true,
+        created_at: Timestamp::now().as_micros(),
+    }
+}
+
+pub(crate) fn event() -> EventSnapshot {
+    EventSnapshot {
+        event_id: new_id(),
+        version: 1,
+        name: "Nuit & Jour".into(),
+        kind: "concert".into(),
+        description: String::new(),
+        venue: Venue {
+            name: "L'Olympia".into(),
+            city: "Paris".into(),
+            address: "28 bd des Capucines".into(),
+        },
+        starts_at: at("2027-05-01T18:00:00Z"),
+        ends_at: at("2027-05-01T21:00:00Z"),
+        time_zone: "Europe/Paris".into(),
+        status: EventStatus::Published,
+        organizer_id: new_id(),
+    }
+}
+
+fn at(text: &str) -> i64 {
+    Timestamp::parse(text).expect("a moment").as_micros()
+}
+
+pub(crate) fn payment(user_id: Uuid, event_id: Uuid) -> PaymentConfirmed {
+    let order_id = new_id();
+    let ticket_type_id = new_id();
+    let price = Money {
+        amount: 2_500,
+        currency: "EUR".into(),
+    };
+    let total = Money {
+        amount: 5_000,
+        currency: "EUR".into(),
+    };
+    let now = Timestamp::now().as_micros();
+    let ticket = |number: i64| IssuedTicket {
+        ticket_id: derived_id(order_id, &["ticket", &number.to_string()]),
+        number,
+        ticket_type_id,
+        kind: "general".into(),
+        price: price.clone(),
+    };
+    PaymentConfirmed {
+        order_id,
+        event_id,
+        user_id,
+        version: 2,
+        number: format!("O-{}", &order_id.simple().to_string()[22..]).to_uppercase(),
+        payment_id: new_id(),
+        lines: vec![OrderLine {
+            ticket_type_id,
+            quantity: 2,
+            unit_price: price.clone(),
+            line_total: total.clone(),
+        }],
+        tickets: vec![ticket(1), ticket(2)],
+        total,
+        reserved_at: now,
+        confirmed_at: now,
+    }
+}
+
+/// The id of the mail about a payment, as everybody can work it out.
+pub(crate) fn notification_id(payment: &PaymentConfirmed) -> Uuid {
+    derived_id(payment.order_id, &["payment-confirmed"])
+}
