@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{CROWD, Door, Report};
 use crate::cpu::{CLIENT, ELSEWHERE};
-use crate::figures::{Plan, Run};
+use crate::figures::Plan;
 use crate::machine::Machine;
 
 /// The programs whose CPU time has a column of its own, after [`CLIENT`]; the rest of the stack is summed up.

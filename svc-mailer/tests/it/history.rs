@@ -190,6 +190,34 @@ async fn nobody_sees_what_was_sent_to_others() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_erased_person_is_gone_from_the_history() -> anyhow::Result<()> {
+    let case = Case::new().await?;
+    let support = case.world.stack.user(&[Role::Support]).await?;
+    case.world.erase_user(case.buyer.id).await?;
+    let path = format!("/v1/notifications/{}", case.id);
+    eventually(DEADLINE, "the erasure", async || {
+        let message = case
+            .world
+            .stack
+            .mailer()
+            .get(&path)
+            .by(&support)
+            .send()
+            .await?
+            .expect(200)?;
+        let gone = message["recipients"] == serde_json::json!([])
+            && message["subject"].is_null()
+            && message["message"].is_null()
+            && message["status"] == "sent";
+        Ok(gone.then_some(()))
+    })
+    .await?;
+    let by_address = format!("recipient={}", case.buyer.email);
+    assert!(case.list(&support, &by_address).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn wrong_filters_are_named() -> anyhow::Result<()> {
     let world = World::new()?;
     let user = world.stack.customer().await?;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// For what has to pass two topics and a mail server.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// Partitions of the tables that are not split by event.
-const TABLE_PARTITIONS: i32 = 6;
+pub(crate) const TABLE_PARTITIONS: i32 = 6;
 
 /// A stack, and a way to speak for the other services on it.
 pub(crate) struct World {

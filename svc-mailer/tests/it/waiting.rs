@@ -1,10 +1,12 @@
 //! What is not known yet is waited for, and nobody else waits with it.
 
 use platform::ids::new_id;
+use platform::kafka::partition_of;
 use schemas::mailer::NotificationFailed;
 use schemas::topics::MAILER_NOTIFICATIONS;
+use uuid::Uuid;
 
-use crate::records::{DEADLINE, World, event, notification_id, payment, user};
+use crate::records::{DEADLINE, TABLE_PARTITIONS, World, event, notification_id, payment, user};
 
 #[tokio::test]
 async fn a_payment_may_come_before_its_user_and_its_event() -> anyhow::Result<()> {
@@ -40,9 +42,8 @@ async fn the_newest_version_counts_in_whatever_order_they_come() -> anyhow::Resu
     world.event(&event).await?;
     world.user(&new).await?;
     world.user(&old).await?;
-    // A third user of the same partition would show that both were read; the payment waits for nothing else.
-    let payment = payment(old.user_id, event.event_id);
-    world.payment(&payment).await?;
+    read_by_now(&world, old.user_id, event.event_id).await?;
+    world.payment(&payment(old.user_id, event.event_id)).await?;
     let mailbox = world.stack.mailbox();
     mailbox.wait_for(&new.email, DEADLINE, |_| true).await?;
     assert!(mailbox.to(&old.email).await?.is_empty());
@@ -56,20 +57,7 @@ async fn an_erased_user_gets_no_mail() -> anyhow::Result<()> {
     world.event(&event).await?;
     world.user(&user).await?;
     world.erase_user(user.user_id).await?;
-    // The mail of a payment may overtake the tombstone; one for a user who is known to be erased cannot.
-    let mut witness = crate::records::user("en");
-    while platform::kafka::partition_of(witness.user_id, 6)
-        != platform::kafka::partition_of(user.user_id, 6)
-    {
-        witness.user_id = new_id();
-    }
-    world.user(&witness).await?;
-    world
-        .payment(&payment(witness.user_id, event.event_id))
-        .await?;
-    let mailbox = world.stack.mailbox();
-    mailbox.wait_for(&witness.email, DEADLINE, |_| true).await?;
-
+    read_by_now(&world, user.user_id, event.event_id).await?;
     let refused = payment(user.user_id, event.event_id);
     world.payment(&refused).await?;
     let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
@@ -81,6 +69,24 @@ async fn an_erased_user_gets_no_mail() -> anyhow::Result<()> {
         (failed.reason.as_str(), failed.attempts),
         ("the recipient was erased", 0)
     );
-    assert!(mailbox.to(&user.email).await?.is_empty());
+    assert!(world.stack.mailbox().to(&user.email).await?.is_empty());
+    Ok(())
+}
+
+/// Waits until the mailer has read what was written about the user: a witness behind it in the same partition has
+/// got a mail.
+async fn read_by_now(world: &World, user_id: Uuid, event_id: Uuid) -> anyhow::Result<()> {
+    let mut witness = user("en");
+    while partition_of(witness.user_id, TABLE_PARTITIONS) != partition_of(user_id, TABLE_PARTITIONS)
+    {
+        witness.user_id = new_id();
+    }
+    world.user(&witness).await?;
+    world.payment(&payment(witness.user_id, event_id)).await?;
+    world
+        .stack
+        .mailbox()
+        .wait_for(&witness.email, DEADLINE, |_| true)
+        .await?;
     Ok(())
 }
