@@ -250,7 +250,7 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body: String = self.text().chars().take(MAX_SHOWN_CHARS).collect();
+        let body: String = self.text().trim().chars().take(MAX_SHOWN_CHARS).collect();
         write!(f, "{} answered {} {body}", self.what, self.status)
     }
 }

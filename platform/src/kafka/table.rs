@@ -111,9 +111,11 @@ where
     F: FnMut(&TableRecord<'_>) -> Result<(), DecodeError>,
 {
     async fn follow(mut self, consumer: &TableConsumer) {
+        let mut complaint = None;
         loop {
             match consumer.recv().await {
                 Ok(message) => {
+                    complaint = None;
                     if let Err(error) = self.take(&message).await {
                         self.skip(&message, &error);
                     }
@@ -124,8 +126,12 @@ where
                         self.caught_up.send_replace(true);
                     }
                 }
-                // The client reconnects by itself; what it says is worth a line.
-                Err(error) => tracing::warn!(%error, topic = self.topic, "table"),
+                // The client reconnects by itself and says the same every second until it has.
+                Err(error) if complaint.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, topic = self.topic, "table");
+                    complaint = Some(error);
+                }
             }
         }
     }

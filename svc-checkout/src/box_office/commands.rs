@@ -4,7 +4,8 @@ use platform::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
 use schemas::Record as _;
 use schemas::checkout as record;
 
-use super::records::{CommandRecord, RecordError, command_in, command_out};
+use super::command_records::{CommandRecord, command_in, command_out};
+use super::records::RecordError;
 use crate::domain::command::Command;
 
 /// Writes commands.

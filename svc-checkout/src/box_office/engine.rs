@@ -4,7 +4,9 @@
 //! One thread and one transactional producer for all partitions that the process owns.
 
 mod batch;
+mod commit;
 mod incarnation;
+mod membership;
 mod transaction;
 
 use std::sync::Arc;

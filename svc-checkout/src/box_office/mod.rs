@@ -9,6 +9,7 @@
 
 pub mod changelog;
 pub mod client;
+pub mod command_records;
 pub mod commands;
 pub mod engine;
 pub mod inventory;

@@ -8,10 +8,7 @@ use schemas::catalog::{EventInventory, EventStatus};
 use schemas::checkout as record;
 use uuid::Uuid;
 
-use crate::domain::command::{
-    Command, Fact, OrderRow, PaymentFailed, PaymentOutcome, PlaceOrder, RefundOwed, SettlePayment,
-    SettleRefund, StartPayment,
-};
+use crate::domain::command::{Fact, PaymentFailed, RefundOwed};
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
 
@@ -23,7 +20,7 @@ pub struct RecordError {
     problem: String,
 }
 
-fn bad(field: &'static str, problem: impl Into<String>) -> RecordError {
+pub(super) fn bad(field: &'static str, problem: impl Into<String>) -> RecordError {
     RecordError {
         field,
         problem: problem.into(),
@@ -146,150 +143,6 @@ pub fn inventory_in(inventory: &EventInventory) -> Result<Inventory, RecordError
             .parse()
             .map_err(|e: CurrencyError| bad("currency", e.to_string()))?,
         ticket_types,
-    })
-}
-
-/// A command as one of its four records.
-pub enum CommandRecord {
-    /// Hold tickets.
-    PlaceOrder(record::PlaceOrder),
-    /// Start a payment.
-    StartPayment(record::StartPayment),
-    /// Settle a payment.
-    SettlePayment(record::SettlePayment),
-    /// Settle a refund.
-    SettleRefund(record::SettleRefund),
-}
-
-/// Writes a command as its record.
-pub fn command_out(command: &Command) -> CommandRecord {
-    match command {
-        Command::PlaceOrder(command) => CommandRecord::PlaceOrder(record::PlaceOrder {
-            command_id: command.command_id,
-            event_id: command.event_id,
-            user_id: command.user_id,
-            lines: command
-                .lines
-                .iter()
-                .map(|&(ticket_type_id, quantity)| record::WantedLine {
-                    ticket_type_id,
-                    quantity,
-                })
-                .collect(),
-            fingerprint: command.fingerprint.to_vec(),
-            not_after: command.not_after.as_micros(),
-        }),
-        Command::StartPayment(command) => CommandRecord::StartPayment(record::StartPayment {
-            command_id: command.command_id,
-            event_id: command.event_id,
-            order_id: command.order_id,
-            user_id: command.user_id,
-            fingerprint: command.fingerprint.to_vec(),
-            not_after: command.not_after.as_micros(),
-        }),
-        Command::SettlePayment(command) => CommandRecord::SettlePayment(record::SettlePayment {
-            command_id: command.command_id,
-            event_id: command.event_id,
-            order_id: command.order_id,
-            payment_id: command.payment_id,
-            outcome: match command.outcome {
-                PaymentOutcome::Paid => record::PaymentOutcome::Paid,
-                PaymentOutcome::Declined => record::PaymentOutcome::Declined,
-            },
-            amount: money_out(command.amount),
-            row: command.row.as_ref().map(row_out),
-        }),
-        Command::SettleRefund(command) => CommandRecord::SettleRefund(record::SettleRefund {
-            command_id: command.command_id,
-            event_id: command.event_id,
-            order_id: command.order_id,
-            payment_id: command.payment_id,
-        }),
-    }
-}
-
-fn row_out(row: &OrderRow) -> record::OrderRow {
-    record::OrderRow {
-        status: match row.status {
-            Status::Reserved => record::OrderStatus::Reserved,
-            Status::Paid => record::OrderStatus::Paid,
-            Status::Expired => record::OrderStatus::Expired,
-            Status::Cancelled => record::OrderStatus::Cancelled,
-            Status::Refunded => record::OrderStatus::Refunded,
-        },
-        version: row.version,
-        user_id: row.user_id,
-        lines: lines_out(&row.lines),
-        total: money_out(row.total),
-        created_at: row.reserved_at.as_micros(),
-        payment_id: row.payment_id,
-    }
-}
-
-fn row_in(row: &record::OrderRow) -> Result<OrderRow, RecordError> {
-    Ok(OrderRow {
-        status: match row.status {
-            record::OrderStatus::Reserved => Status::Reserved,
-            record::OrderStatus::Paid => Status::Paid,
-            record::OrderStatus::Expired => Status::Expired,
-            record::OrderStatus::Cancelled => Status::Cancelled,
-            record::OrderStatus::Refunded => Status::Refunded,
-            record::OrderStatus::Unknown => return Err(bad("row.status", "unknown")),
-        },
-        version: row.version,
-        user_id: row.user_id,
-        lines: lines_in(&row.lines)?,
-        total: money_in(&row.total)?,
-        reserved_at: Timestamp::from_micros(row.created_at),
-        payment_id: row.payment_id,
-    })
-}
-
-/// Reads a command from its record.
-pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
-    Ok(match record {
-        CommandRecord::PlaceOrder(record) => Command::PlaceOrder(PlaceOrder {
-            command_id: record.command_id,
-            event_id: record.event_id,
-            user_id: record.user_id,
-            lines: record
-                .lines
-                .iter()
-                .map(|line| match line.quantity {
-                    1.. => Ok((line.ticket_type_id, line.quantity)),
-                    other => Err(bad("lines.quantity", other.to_string())),
-                })
-                .collect::<Result<_, _>>()?,
-            fingerprint: fingerprint_in(&record.fingerprint)?,
-            not_after: Timestamp::from_micros(record.not_after),
-        }),
-        CommandRecord::StartPayment(record) => Command::StartPayment(StartPayment {
-            command_id: record.command_id,
-            event_id: record.event_id,
-            order_id: record.order_id,
-            user_id: record.user_id,
-            fingerprint: fingerprint_in(&record.fingerprint)?,
-            not_after: Timestamp::from_micros(record.not_after),
-        }),
-        CommandRecord::SettlePayment(record) => Command::SettlePayment(SettlePayment {
-            command_id: record.command_id,
-            event_id: record.event_id,
-            order_id: record.order_id,
-            payment_id: record.payment_id,
-            outcome: match record.outcome {
-                record::PaymentOutcome::Paid => PaymentOutcome::Paid,
-                record::PaymentOutcome::Declined => PaymentOutcome::Declined,
-                record::PaymentOutcome::Unknown => return Err(bad("outcome", "unknown")),
-            },
-            amount: money_in(&record.amount)?,
-            row: record.row.as_ref().map(row_in).transpose()?,
-        }),
-        CommandRecord::SettleRefund(record) => Command::SettleRefund(SettleRefund {
-            command_id: record.command_id,
-            event_id: record.event_id,
-            order_id: record.order_id,
-            payment_id: record.payment_id,
-        }),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The REST surface: one file per noun.
 
+pub mod idempotency;
 pub mod orders;
 pub mod payments;
 pub mod refusals;

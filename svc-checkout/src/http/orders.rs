@@ -5,10 +5,8 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use axum::extract::State;
 use axum::http::StatusCode;
-use futures::{StreamExt as _, TryStreamExt as _};
 use platform::auth::{Caller, Role};
 use platform::http::{Code, ETag, IdempotencyKey, Json, Page, PageQuery, Path, Problem};
 use platform::ids::{derived_id, new_id};
@@ -17,19 +15,18 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::idempotency::fingerprint;
 use super::refusals;
-use super::shapes::{Events, OrderOut, order_out};
+use super::shapes::{OrderOut, order_out};
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
-use crate::domain::order::{Fingerprint, MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
+use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
 use crate::store::orders::Position;
 
 /// An event that was just published is waited for this long.
 const UNKNOWN_EVENT_PATIENCE: Duration = Duration::from_secs(1);
 const UNKNOWN_EVENT_LOOK: Duration = Duration::from_millis(20);
-/// Rows of one page that are read at once.
-const READS_AT_ONCE: usize = 16;
 
 /// A wish for tickets.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -90,19 +87,6 @@ impl OrderIn {
         }
         Ok(())
     }
-}
-
-/// What a body says, so that a repeat of its key can be held to it. The key goes in as well: the
-/// log shows fingerprints, and nobody shall find a body by trying.
-pub fn fingerprint(key: Option<&IdempotencyKey>, body: &impl Serialize) -> Fingerprint {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(key.map_or("", IdempotencyKey::as_str).as_bytes());
-    context.update(b"\n");
-    // A body that was just parsed can be written; were it not, all such bodies would be alike.
-    context.update(&serde_json::to_vec(body).unwrap_or_default());
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.copy_from_slice(context.finish().as_ref());
-    fingerprint
 }
 
 /// Hold tickets for ten minutes
@@ -169,7 +153,11 @@ pub async fn place(
             submit(&app, &command, order_id).await?
         }
     };
-    let events = events_of(&app, [&*order]).await?;
+    let events = app
+        .events
+        .of_tickets([&*order])
+        .await
+        .map_err(refusals::database)?;
     let out = order_out(&order, &events);
     Ok((StatusCode::CREATED, ETag(order.version), axum::Json(out)))
 }
@@ -223,8 +211,16 @@ pub async fn list(
         .await
         .map_err(refusals::database)?;
     let page = Page::cut(positions, limit, |position| *position);
-    let orders = find_all(&app, page.items.iter().map(|(_, id)| *id)).await?;
-    let events = events_of(&app, &orders).await?;
+    let orders = app
+        .orders
+        .find_all(page.items.iter().map(|(_, id)| *id))
+        .await
+        .map_err(refusals::database)?;
+    let events = app
+        .events
+        .of_tickets(&orders)
+        .await
+        .map_err(refusals::database)?;
     let items = orders
         .iter()
         .map(|order| order_out(order, &events))
@@ -248,7 +244,11 @@ pub async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
     let order = visible(&app, &caller, id).await?;
-    let events = events_of(&app, [&order]).await?;
+    let events = app
+        .events
+        .of_tickets([&order])
+        .await
+        .map_err(refusals::database)?;
     Ok((ETag(order.version), axum::Json(order_out(&order, &events))))
 }
 
@@ -260,38 +260,4 @@ async fn visible(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Problem>
             order.user_id == caller.user_id || caller.has(Role::Support) || caller.has(Role::Admin)
         })
         .ok_or_else(|| Problem::new(Code::NotFound))
-}
-
-/// Orders by id, in the order asked for; one whose row is not there yet is left out.
-pub async fn find_all(app: &App, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Order>, Problem> {
-    let found: Vec<Option<Order>> = futures::stream::iter(ids.collect::<Vec<_>>())
-        .map(|id| app.orders.find(id))
-        .buffered(READS_AT_ONCE)
-        .try_collect()
-        .await
-        .map_err(refusals::database)?;
-    Ok(found.into_iter().flatten().collect())
-}
-
-/// The events of those orders that have tickets.
-pub async fn events_of<'a>(
-    app: &App,
-    orders: impl IntoIterator<Item = &'a Order>,
-) -> Result<Events, Problem> {
-    let mut events = Events::new();
-    for order in orders {
-        if order.tickets.is_empty() {
-            continue;
-        }
-        if let Entry::Vacant(entry) = events.entry(order.event_id)
-            && let Some(event) = app
-                .events
-                .find(order.event_id)
-                .await
-                .map_err(refusals::database)?
-        {
-            entry.insert(event);
-        }
-    }
-    Ok(events)
 }

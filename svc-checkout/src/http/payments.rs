@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::orders::{events_of, fingerprint};
+use super::idempotency::fingerprint;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
 use crate::app::App;
@@ -136,7 +136,11 @@ pub async fn pay(
         Ok(_) => return Err(refusals::problem(SubmitError::TimedOut)),
         Err(error) => return Err(refusals::problem(error)),
     };
-    let events = events_of(&app, [&paid]).await?;
+    let events = app
+        .events
+        .of_tickets([&paid])
+        .await
+        .map_err(refusals::database)?;
     Ok((ETag(paid.version), axum::Json(order_out(&paid, &events))))
 }
 

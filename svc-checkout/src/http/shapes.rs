@@ -1,7 +1,5 @@
 //! Orders and tickets as the API shows them.
 
-use std::collections::HashMap;
-
 use platform::clock::Timestamp;
 use platform::money::Money;
 use serde::Serialize;
@@ -9,10 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::order::{Order, Status, Ticket};
-use crate::store::events::EventInfo;
-
-/// Events of some orders, by id; an event whose snapshot has not arrived yet is missing.
-pub type Events = HashMap<Uuid, EventInfo>;
+use crate::store::events::Events;
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,7 +7,6 @@ use platform::auth::Caller;
 use platform::http::{Page, PageQuery, Problem};
 use uuid::Uuid;
 
-use super::orders::{events_of, find_all};
 use super::refusals;
 use super::shapes::{TicketOut, ticket_out};
 use crate::app::App;
@@ -37,8 +36,16 @@ pub async fn list(
     let page = Page::cut(found, limit, |(at, id, _)| (*at, *id));
     let mut order_ids: Vec<Uuid> = page.items.iter().map(|(_, _, order)| *order).collect();
     order_ids.dedup();
-    let orders = find_all(&app, order_ids.into_iter()).await?;
-    let events = events_of(&app, &orders).await?;
+    let orders = app
+        .orders
+        .find_all(order_ids)
+        .await
+        .map_err(refusals::database)?;
+    let events = app
+        .events
+        .of_tickets(&orders)
+        .await
+        .map_err(refusals::database)?;
     let by_id: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
     let items = page
         .items

@@ -1,5 +1,7 @@
 //! What a ticket says of its event: a projection of catalog.events.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use platform::clock::Timestamp;
@@ -8,6 +10,8 @@ use scylla::DeserializeRow;
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
+
+use crate::domain::order::Order;
 
 /// An event as a ticket shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,9 @@ pub struct EventInfo {
     /// Street address.
     pub venue_address: String,
 }
+
+/// Events by id; one whose snapshot has not arrived yet is missing.
+pub type Events = HashMap<Uuid, EventInfo>;
 
 #[derive(DeserializeRow)]
 struct EventRow {
@@ -114,5 +121,21 @@ impl EventStore {
             venue_city: row.venue_city,
             venue_address: row.venue_address,
         }))
+    }
+
+    /// The events of those orders that have tickets.
+    pub async fn of_tickets<'a>(
+        &self,
+        orders: impl IntoIterator<Item = &'a Order>,
+    ) -> Result<Events, CqlError> {
+        let mut events = Events::new();
+        for order in orders.into_iter().filter(|order| !order.tickets.is_empty()) {
+            if let Entry::Vacant(entry) = events.entry(order.event_id)
+                && let Some(event) = self.find(order.event_id).await?
+            {
+                entry.insert(event);
+            }
+        }
+        Ok(events)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use platform::money::{Currency, Money};
@@ -284,6 +285,20 @@ impl OrderStore {
         }
     }
 
+    /// Orders by id, in the order asked for; one whose row is not there yet is left out.
+    pub async fn find_all(
+        &self,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Vec<Order>, CqlError> {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let found: Vec<Option<Order>> = futures::stream::iter(ids)
+            .map(|id| self.find(id))
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// A buyer's orders, newest first.
     pub async fn list_by_user(
         &self,
@@ -339,6 +354,8 @@ impl OrderStore {
     }
 }
 
+/// Rows of one page that are read at once.
+const READS_AT_ONCE: usize = 16;
 /// Keeps a batch far below the 40 KiB at which the databases refuse it.
 const TICKETS_PER_BATCH: usize = 100;
 

@@ -1,0 +1,186 @@
+//! Deciding a batch and committing it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use platform::clock::Timestamp;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::producer::Producer as _;
+
+use super::batch::{Decided, Incoming, Rules, decide_partition};
+use super::incarnation::{Exit, Incarnation, rebuild};
+use super::transaction::{self, Failure, Writes};
+use crate::box_office::changelog::Changelog;
+use crate::box_office::kafka::CALL_TIMEOUT;
+use crate::box_office::partition::RememberedBatch;
+use crate::box_office::projector::Committed;
+use crate::box_office::state_records::commands_key;
+
+/// A batch is decided again this often after an abort.
+const MAX_ABORTS: u32 = 5;
+
+impl Incarnation<'_> {
+    /// Decides and commits; after an abort the same batch again, less what has moved meanwhile.
+    pub(super) fn decide_and_commit(
+        &mut self,
+        mut batch: Vec<Incoming>,
+        revoked: &BTreeSet<i32>,
+    ) -> Result<(), Exit> {
+        for _ in 0..MAX_ABORTS {
+            if self.partitions.is_empty() {
+                return Ok(());
+            }
+            let group = self.group()?;
+            let decided = self.decide(&batch, revoked);
+            if decided.is_empty() {
+                return Ok(());
+            }
+            let writes = self.writes(&decided, revoked);
+            match transaction::commit(&self.producer, &group, &writes) {
+                Ok(ledger) => {
+                    self.take_over_batch(decided, ledger);
+                    return Ok(());
+                }
+                Err(Failure::Fenced) => return Err(Exit::Fenced),
+                Err(Failure::Rebuild(reason)) => return Err(Exit::Rebuild(reason)),
+                Err(Failure::Abort(reason)) => {
+                    tracing::warn!(reason, "batch aborted");
+                    metrics::counter!("checkout_aborts_total").increment(1);
+                    self.producer
+                        .abort_transaction(CALL_TIMEOUT)
+                        .map_err(|error| rebuild("abort", &error))?;
+                    // What aborted deliveries reported is void.
+                    let _ = self.producer.context().take();
+                    batch.extend(self.gather()?);
+                    if self.consumer.context().has_events() {
+                        // The group is moving: what was consumed is read again from the
+                        // position in the state by whoever gets the partition.
+                        return Err(Exit::Rebuild("rebalance during an abort".into()));
+                    }
+                }
+            }
+        }
+        Err(Exit::Rebuild(
+            "the batch was aborted again and again".into(),
+        ))
+    }
+
+    pub(super) fn decide(
+        &self,
+        batch: &[Incoming],
+        revoked: &BTreeSet<i32>,
+    ) -> BTreeMap<i32, Decided> {
+        let clock = Timestamp::now();
+        let rules = Rules {
+            hold_for: self.engine.config.hold_for,
+            remember_for: self.engine.config.remember_for,
+        };
+        let mut by_partition: HashMap<i32, Vec<&Incoming>> = HashMap::new();
+        for incoming in batch {
+            by_partition
+                .entry(incoming.partition)
+                .or_default()
+                .push(incoming);
+        }
+        let mut all = BTreeMap::new();
+        for (id, partition) in &self.partitions {
+            let commands = by_partition.remove(id).unwrap_or_default();
+            let inventory = self.inventory.get(id).map_or(&[][..], Vec::as_slice);
+            let decided = decide_partition(partition, &commands, inventory, rules, clock);
+            if revoked.contains(id) || !decided.is_empty(partition) {
+                all.insert(*id, decided);
+            }
+        }
+        all
+    }
+
+    pub(super) fn writes(
+        &self,
+        decided: &BTreeMap<i32, Decided>,
+        revoked: &BTreeSet<i32>,
+    ) -> BTreeMap<i32, Writes> {
+        let changelog = &self.engine.changelog;
+        decided
+            .iter()
+            .map(|(&id, part)| {
+                let facts = part.settled.iter().flat_map(|settled| &settled.facts);
+                let mut outputs: Vec<_> = facts.map(|fact| changelog.fact(fact)).collect();
+                let batch_key = self.commands_key(id);
+                outputs.extend(changelog.changes(&part.changes, &batch_key, part.now));
+                outputs.extend(part.forgotten.iter().cloned().map(Changelog::forget));
+                outputs.extend(part.dead.iter().map(|dead| {
+                    let place = (id, dead.offset);
+                    changelog.dead_letter(
+                        place,
+                        dead.payload.clone(),
+                        dead.reason.clone(),
+                        part.now,
+                    )
+                }));
+                let owner = if revoked.contains(&id) {
+                    ""
+                } else {
+                    &self.owner
+                };
+                outputs.push(changelog.position(owner, part.position, part.now));
+                let position = part.position;
+                (id, Writes { outputs, position })
+            })
+            .collect()
+    }
+
+    /// Names a batch by its first offset: unique, since a batch with effects moves the position.
+    pub(super) fn commands_key(&self, id: i32) -> String {
+        commands_key(
+            self.partitions
+                .get(&id)
+                .map_or(0, |partition| partition.position),
+        )
+    }
+
+    /// The batch is committed: the books, the worklist and the projector get it.
+    pub(super) fn take_over_batch(
+        &mut self,
+        decided: BTreeMap<i32, Decided>,
+        ledger: HashMap<(&'static str, i32), i64>,
+    ) {
+        let mut committed = Committed {
+            settled: Vec::new(),
+            ledger,
+        };
+        for (id, part) in decided {
+            let key = self.commands_key(id);
+            self.inventory.remove(&id);
+            self.engine
+                .shared
+                .worklist
+                .update(id, &part.changes, part.now);
+            for dead in &part.dead {
+                tracing::error!(
+                    partition = id,
+                    offset = dead.offset,
+                    reason = dead.reason,
+                    "dead letter"
+                );
+            }
+            let remembered = (!part.changes.effects.is_empty()).then(|| RememberedBatch {
+                key,
+                at: part.now,
+                commands: part.changes.effects.keys().copied().collect(),
+            });
+            if let Some(partition) = self.partitions.get_mut(&id) {
+                partition.commit(
+                    part.changes,
+                    part.position,
+                    part.now,
+                    remembered,
+                    part.forgotten.len(),
+                );
+            }
+            committed.settled.extend(part.settled);
+        }
+        metrics::histogram!("checkout_batch_commands").record(committed.settled.len() as f64);
+        // There is room: `await_projector` saw it, and nobody else sends. A closed channel means
+        // that the process is stopping; the rows are written by the next owner.
+        let _ = self.engine.committed.blocking_send(committed);
+    }
+}

@@ -1,0 +1,261 @@
+//! Random histories, judged after every step.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::command::SettleRefund;
+use crate::domain::order::payment_id;
+
+/// One step of a random history.
+#[derive(Debug, Clone)]
+enum Step {
+    Place {
+        key: u8,
+        buyer: u8,
+        general: i64,
+        vip: i64,
+    },
+    Start {
+        key: u8,
+        order: usize,
+    },
+    Settle {
+        order: usize,
+        attempt: u32,
+        paid: bool,
+    },
+    Refund {
+        order: usize,
+        attempt: u32,
+    },
+    Wait {
+        seconds: u64,
+    },
+    Raise {
+        general: i64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u8>(), 0..6_u8, 0..4_i64, 0..3_i64)
+            .prop_map(|(key, buyer, general, vip)| Step::Place { key, buyer, general, vip }),
+        3 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Start { key, order }),
+        4 => (0..20_usize, 1..4_u32, any::<bool>())
+            .prop_map(|(order, attempt, paid)| Step::Settle { order, attempt, paid }),
+        1 => (0..20_usize, 1..4_u32).prop_map(|(order, attempt)| Step::Refund { order, attempt }),
+        2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
+    ]
+}
+
+/// What clients and the provider saw, judged against the books and the facts.
+#[derive(Default)]
+struct Witness {
+    orders: Vec<Arc<Order>>,
+    rows: HashMap<Uuid, (Status, Option<Uuid>, i64)>,
+    captured: HashMap<Uuid, Money>,
+    started: HashSet<Uuid>,
+}
+
+impl Witness {
+    fn see(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            let order = match fact {
+                Fact::Reserved(order) | Fact::Expired(order) | Fact::Confirmed(order) => order,
+                Fact::PaymentFailed(failed) => {
+                    if let Some(row) = self.rows.get_mut(&failed.order_id) {
+                        assert_eq!(failed.version, row.2 + 1, "versions follow each other");
+                        row.2 = failed.version;
+                    }
+                    continue;
+                }
+                Fact::RefundDue(_) | Fact::Refunded { .. } => continue,
+            };
+            let before = self.rows.get(&order.id);
+            let legal = matches!(
+                (before.map(|row| row.0), order.status),
+                (None, Status::Reserved)
+                    | (Some(Status::Reserved), Status::Expired)
+                    | (Some(Status::Reserved | Status::Expired), Status::Paid)
+            );
+            assert!(legal, "illegal move {before:?} -> {:?}", order.status);
+            let version = before.map_or(0, |row| row.2);
+            assert_eq!(order.version, version + 1, "versions follow each other");
+            self.rows
+                .insert(order.id, (order.status, order.payment_id, order.version));
+        }
+    }
+
+    fn row(&self, order: &Order) -> Option<OrderRow> {
+        let (status, payment_id, version) = *self.rows.get(&order.id)?;
+        Some(OrderRow {
+            version,
+            ..row(order, status, payment_id)
+        })
+    }
+}
+
+fn play(steps: &[Step]) {
+    let mut hall = Hall::open(12, 5);
+    let mut witness = Witness::default();
+    let mut version = 1;
+    let mut quantity = 12;
+    for (index, step) in steps.iter().enumerate() {
+        let seen = hall.facts.len();
+        match step {
+            Step::Place {
+                key,
+                buyer,
+                general,
+                vip,
+            } => {
+                let lines: Vec<_> = [(GENERAL, *general), (VIP, *vip)]
+                    .into_iter()
+                    .filter(|(_, wanted)| *wanted > 0)
+                    .collect();
+                if lines.is_empty() {
+                    continue;
+                }
+                // The door of a real service looks the row up before it sends a repeat.
+                let command = u128::from(*key % 24) + u128::from(*buyer) * 1000 + 1;
+                if let Ok(Answer::Order(order)) = hall.place(command, u128::from(*buyer), &lines)
+                    && !witness.orders.iter().any(|known| known.id == order.id)
+                {
+                    witness.orders.push(order);
+                }
+            }
+            Step::Start { key, order } => {
+                if let Some(order) = witness.orders.get(*order).cloned() {
+                    let command =
+                        1_000_000 + u128::from(*key % 8) + order.id.as_u128() % 99_991 * 8;
+                    if let Ok(Answer::PaymentStarted { payment_id, .. }) =
+                        hall.start(command, &order)
+                    {
+                        witness.started.insert(payment_id);
+                    }
+                }
+            }
+            Step::Settle {
+                order,
+                attempt,
+                paid,
+            } => {
+                let Some(order) = witness.orders.get(*order).cloned() else {
+                    continue;
+                };
+                let payment = payment_id(order.id, *attempt);
+                if !witness.started.contains(&payment) {
+                    continue;
+                }
+                // The provider's word is final: what was captured stays captured.
+                let paid = *paid || witness.captured.contains_key(&payment);
+                let outcome = if paid {
+                    witness.captured.insert(payment, order.total);
+                    PaymentOutcome::Paid
+                } else {
+                    PaymentOutcome::Declined
+                };
+                if hall.settle(&order, payment, outcome, None) == Err(Refusal::SeeRow) {
+                    let row = witness.row(&order);
+                    hall.settle(&order, payment, outcome, row)
+                        .expect("a true row is enough");
+                }
+            }
+            Step::Refund { order, attempt } => {
+                if let Some(order) = witness.orders.get(*order).cloned() {
+                    let payment = payment_id(order.id, *attempt);
+                    hall.decide(&Command::SettleRefund(SettleRefund {
+                        command_id: payment,
+                        event_id: EVENT,
+                        order_id: order.id,
+                        payment_id: payment,
+                    }))
+                    .expect("a refund is never refused");
+                }
+            }
+            Step::Wait { seconds } => hall.wait(Duration::from_secs(*seconds)),
+            Step::Raise { general } => {
+                version += 1;
+                quantity += general;
+                hall.apply(&inventory(version, quantity, 5));
+            }
+        }
+        let facts = hall.facts[seen..].to_vec();
+        witness.see(&facts);
+        judge(&hall, &witness, index);
+    }
+}
+
+fn judge(hall: &Hall, witness: &Witness, index: usize) {
+    let event = hall.books.events().next().expect("the event is there");
+    let mut held: HashMap<Uuid, i64> = HashMap::new();
+    for hold in hall.books.holds() {
+        for line in &hold.order.lines {
+            *held.entry(line.ticket_type_id).or_default() += line.quantity;
+        }
+    }
+    let mut sold: HashMap<Uuid, i64> = HashMap::new();
+    let mut numbers = HashSet::new();
+    let mut bought: HashSet<Uuid> = HashSet::new();
+    for fact in &hall.facts {
+        if let Fact::Confirmed(order) = fact {
+            for ticket in &order.tickets {
+                *sold.entry(ticket.ticket_type_id).or_default() += 1;
+                assert!(
+                    numbers.insert(ticket.number),
+                    "ticket number twice at step {index}"
+                );
+            }
+            let payment = order.payment_id.expect("nothing is free here");
+            assert!(
+                bought.insert(payment),
+                "one payment bought twice at step {index}"
+            );
+            assert!(
+                witness.captured.contains_key(&payment),
+                "tickets without money"
+            );
+        }
+    }
+    let count = i64::try_from(numbers.len()).expect("small");
+    assert_eq!(numbers.iter().max().copied().unwrap_or(0), count, "gapless");
+    for ticket_type in &event.ticket_types {
+        assert!(
+            ticket_type.free() >= 0,
+            "oversold at step {index}: {ticket_type:?}"
+        );
+        assert_eq!(
+            ticket_type.held,
+            held.get(&ticket_type.id).copied().unwrap_or(0)
+        );
+        assert_eq!(
+            ticket_type.sold,
+            sold.get(&ticket_type.id).copied().unwrap_or(0)
+        );
+    }
+    let owed = refunds_due(&hall.facts);
+    let distinct: HashSet<_> = owed.iter().copied().collect();
+    assert_eq!(
+        owed.len(),
+        distinct.len(),
+        "a refund due twice at step {index}"
+    );
+    for payment in witness.captured.keys() {
+        assert!(
+            bought.contains(payment) ^ distinct.contains(payment),
+            "captured money at step {index} must buy tickets or be owed back, and not both"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn random_histories_keep_the_sums(steps in proptest::collection::vec(step(), 1..80)) {
+        play(&steps);
+    }
+}

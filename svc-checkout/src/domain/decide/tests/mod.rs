@@ -1,0 +1,205 @@
+//! The table of what an order can do, row by row, and random histories that must keep the sums.
+
+mod histories;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+use platform::money::{Currency, Money};
+use uuid::Uuid;
+
+use super::{Decision, apply_inventory, decide, expire_hold};
+use crate::domain::books::{Books, Desk};
+use crate::domain::command::{
+    Answer, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, Refusal, SettlePayment,
+    StartPayment,
+};
+use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use crate::domain::order::{Order, Status};
+
+const HOLD: Duration = Duration::from_secs(600);
+const EVENT: Uuid = Uuid::from_u128(0xe);
+const GENERAL: Uuid = Uuid::from_u128(0xa);
+const VIP: Uuid = Uuid::from_u128(0xb);
+
+fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR)
+}
+
+fn user(number: u128) -> Uuid {
+    Uuid::from_u128(0x1000 + number)
+}
+
+fn inventory(version: i64, general: i64, vip: i64) -> Inventory {
+    let offer = |id, kind: &str, price, quantity, max_per_buyer| TicketTypeOffer {
+        id,
+        kind: Arc::from(kind),
+        price: eur(price),
+        quantity,
+        max_per_buyer,
+        sale_starts_at: None,
+        sale_ends_at: None,
+    };
+    Inventory {
+        event_id: EVENT,
+        version,
+        status: SaleStatus::Published,
+        organizer_id: Uuid::from_u128(0xc),
+        currency: Currency::EUR,
+        ticket_types: vec![
+            offer(GENERAL, "general", 2500, general, None),
+            offer(VIP, "vip", 9000, vip, Some(2)),
+        ],
+    }
+}
+
+/// A box office in memory: every step is a batch of its own.
+struct Hall {
+    books: Books,
+    now: Timestamp,
+    facts: Vec<Fact>,
+}
+
+impl Hall {
+    fn open(general: i64, vip: i64) -> Self {
+        let mut hall = Self {
+            books: Books::default(),
+            now: Timestamp::from_seconds(1_000_000),
+            facts: Vec::new(),
+        };
+        hall.apply(&inventory(1, general, vip));
+        hall
+    }
+
+    fn apply(&mut self, inventory: &Inventory) -> bool {
+        let mut desk = Desk::new(&self.books, HOLD);
+        let changed = apply_inventory(&mut desk, inventory);
+        let changes = desk.changes;
+        self.books.merge(changes);
+        changed
+    }
+
+    fn decide(&mut self, command: &Command) -> Result<Decision, Refusal> {
+        let mut desk = Desk::new(&self.books, HOLD);
+        let decided = decide(&mut desk, command, self.now);
+        let changes = desk.changes;
+        if decided.is_err() {
+            assert!(
+                changes.is_empty(),
+                "a refusal changed something: {command:?}"
+            );
+        }
+        self.books.merge(changes);
+        if let Ok(decision) = &decided {
+            self.facts.extend(decision.facts.iter().cloned());
+        }
+        decided
+    }
+
+    fn wait(&mut self, by: Duration) {
+        self.now = self.now + by;
+        let mut desk = Desk::new(&self.books, HOLD);
+        let mut facts = Vec::new();
+        for order_id in self.books.due(self.now, usize::MAX) {
+            facts.extend(expire_hold(&mut desk, order_id, self.now));
+        }
+        let changes = desk.changes;
+        self.books.merge(changes);
+        self.facts.extend(facts);
+    }
+
+    fn place(
+        &mut self,
+        command: u128,
+        buyer: u128,
+        lines: &[(Uuid, i64)],
+    ) -> Result<Answer, Refusal> {
+        let command = self.place_command(command, buyer, lines);
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    fn place_command(&self, command: u128, buyer: u128, lines: &[(Uuid, i64)]) -> Command {
+        Command::PlaceOrder(PlaceOrder {
+            command_id: Uuid::from_u128(command),
+            event_id: EVENT,
+            user_id: user(buyer),
+            lines: lines.to_vec(),
+            fingerprint: [u8::try_from(lines.len()).unwrap_or(0); 32],
+            not_after: self.now + Duration::from_secs(5),
+        })
+    }
+
+    fn order(&mut self, command: u128, buyer: u128, lines: &[(Uuid, i64)]) -> Arc<Order> {
+        match self.place(command, buyer, lines) {
+            Ok(Answer::Order(order)) => order,
+            other => panic!("no order: {other:?}"),
+        }
+    }
+
+    fn start(&mut self, command: u128, order: &Order) -> Result<Answer, Refusal> {
+        let command = Command::StartPayment(StartPayment {
+            command_id: Uuid::from_u128(command),
+            event_id: EVENT,
+            order_id: order.id,
+            user_id: order.user_id,
+            fingerprint: [9; 32],
+            not_after: self.now + Duration::from_secs(5),
+        });
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    fn started(&mut self, command: u128, order: &Order) -> Uuid {
+        match self.start(command, order) {
+            Ok(Answer::PaymentStarted { payment_id, .. }) => payment_id,
+            other => panic!("not started: {other:?}"),
+        }
+    }
+
+    fn settle(
+        &mut self,
+        order: &Order,
+        payment_id: Uuid,
+        outcome: PaymentOutcome,
+        row: Option<OrderRow>,
+    ) -> Result<Decision, Refusal> {
+        self.decide(&Command::SettlePayment(SettlePayment {
+            command_id: payment_id,
+            event_id: EVENT,
+            order_id: order.id,
+            payment_id,
+            outcome,
+            amount: order.total,
+            row,
+        }))
+    }
+
+    fn stock(&self, id: Uuid) -> (i64, i64, i64) {
+        let event = self.books.events().next().expect("the event is there");
+        let book = event.ticket_type(id).expect("the type is there");
+        (book.held, book.sold, book.free())
+    }
+}
+
+fn row(order: &Order, status: Status, payment_id: Option<Uuid>) -> OrderRow {
+    OrderRow {
+        status,
+        version: 2,
+        user_id: order.user_id,
+        lines: order.lines.clone(),
+        total: order.total,
+        reserved_at: order.reserved_at,
+        payment_id,
+    }
+}
+
+fn refunds_due(facts: &[Fact]) -> Vec<Uuid> {
+    facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::RefundDue(owed) => Some(owed.payment_id),
+            _ => None,
+        })
+        .collect()
+}
