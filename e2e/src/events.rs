@@ -12,6 +12,8 @@ use crate::stack::Stack;
 use crate::users::{User, id_of};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// After midnight UTC: half past seven or eight in most of Europe.
+const EVENING: Duration = Duration::from_secs(18 * 3600 + 30 * 60);
 /// How far ahead the events of tests lie.
 const TEST_EVENT_IN_DAYS: u32 = 30;
 
@@ -93,9 +95,13 @@ pub struct PublishedEvent {
     pub ticket_types: Vec<Uuid>,
 }
 
-/// What `POST /v1/events` takes, for a concert in Lyon that begins `in_days` from now.
+/// What `POST /v1/events` takes, for a concert in Lyon on an evening `in_days` from now.
 pub fn concert(name: &str, in_days: u32) -> Value {
-    let starts_at = Timestamp::now().saturating_add(DAY * in_days);
+    let days = Timestamp::now()
+        .as_seconds()
+        .div_euclid(DAY.as_secs().cast_signed());
+    let midnight = Timestamp::from_seconds(days * DAY.as_secs().cast_signed());
+    let starts_at = midnight.saturating_add(DAY * in_days + EVENING);
     json!({
         "name": name,
         "type": "concert",

@@ -116,8 +116,15 @@ struct Bought {
 struct Load {
     event: PublishedEvent,
     buyers: Vec<JoinHandle<anyhow::Result<Bought>>>,
-    answers: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     over: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Counts {
+    answered: AtomicUsize,
+    /// Requests that met the fault: no answer, or one that says to ask again.
+    unanswered: AtomicUsize,
 }
 
 impl Load {
@@ -130,17 +137,17 @@ impl Load {
         let mut load = Self {
             event,
             buyers: Vec::new(),
-            answers: Arc::default(),
+            counts: Arc::default(),
             over: Arc::default(),
         };
         for buyer in users {
             let (stack, event) = (stack.clone(), load.event.clone());
-            let (answers, over) = (Arc::clone(&load.answers), Arc::clone(&load.over));
+            let (counts, over) = (Arc::clone(&load.counts), Arc::clone(&load.over));
             load.buyers.push(tokio::spawn(async move {
                 let mut orders = Vec::new();
                 while !over.load(Ordering::Relaxed) {
-                    orders.push(order(&stack, &buyer, &event).await?);
-                    answers.fetch_add(1, Ordering::Relaxed);
+                    orders.push(order(&stack, &buyer, &event, &counts).await?);
+                    counts.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(Bought { buyer, orders })
             }));
@@ -150,13 +157,13 @@ impl Load {
 
     /// Waits until `more` orders are answered from now on, or a buyer has failed, of which the end of the load tells.
     async fn answered(&self, more: usize) -> anyhow::Result<()> {
-        let wanted = self.answers.load(Ordering::Relaxed) + more;
+        let wanted = self.counts.answered.load(Ordering::Relaxed) + more;
         let has_given_up = || self.buyers.iter().any(JoinHandle::is_finished);
         eventually(
             ANSWER_DEADLINE,
             &format!("{more} more orders"),
             async || {
-                let enough = self.answers.load(Ordering::Relaxed) >= wanted;
+                let enough = self.counts.answered.load(Ordering::Relaxed) >= wanted;
                 Ok((enough || has_given_up()).then_some(()))
             },
         )
@@ -166,6 +173,8 @@ impl Load {
     /// What was answered, what can be read, what the ledger says and what the stock says are one and the same.
     async fn end_and_judge(self, stack: &Stack) -> anyhow::Result<()> {
         self.over.store(true, Ordering::Relaxed);
+        let unanswered = self.counts.unanswered.load(Ordering::Relaxed);
+        ensure!(unanswered > 0, "the fault met no request");
         let mut answered = BTreeSet::new();
         let mut readers = Vec::new();
         for buyer in self.buyers {
@@ -218,14 +227,23 @@ async fn all_held(stack: &Stack, event: Uuid, orders: usize) -> anyhow::Result<(
 }
 
 /// Orders one ticket under one key, and repeats it until it is answered, as our own clients do.
-async fn order(stack: &Stack, buyer: &User, event: &PublishedEvent) -> anyhow::Result<Uuid> {
+async fn order(
+    stack: &Stack,
+    buyer: &User,
+    event: &PublishedEvent,
+    counts: &Counts,
+) -> anyhow::Result<Uuid> {
     let lines = [(event.ticket_types[0], 1)];
     let call = orders::place(stack.gateway(), buyer, event.id, &lines);
     let answer = eventually(ANSWER_DEADLINE, "an answer to an order", async || {
-        // No answer at all is an error, so the same key asks again; it does after these as well.
-        let answer = call.clone().send().await?;
-        let ask_again = answer.status == 503 || answer.body["code"] == "request-in-progress";
-        Ok((!ask_again).then_some(answer))
+        let answer = call.clone().send().await;
+        let ask_again = answer.as_ref().map_or(true, |answer| {
+            answer.status == 503 || answer.body["code"] == "request-in-progress"
+        });
+        if ask_again {
+            counts.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok((!ask_again).then_some(answer?))
     })
     .await?;
     users::id_of(&answer.expect(201)?)

@@ -137,8 +137,11 @@ impl Registry {
     /// Registers `R` for `topic`.
     pub async fn register_on<R: Record>(&self, topic: &str) -> Result<Encoder<R>, RegistryError> {
         let subject = R::subject(topic);
-        let supplied =
-            SuppliedSchema::new(Some(R::NAME.into()), SchemaType::Avro, R::SCHEMA_TEXT.into());
+        let supplied = SuppliedSchema::new(
+            Some(R::NAME.into()),
+            SchemaType::Avro,
+            R::SCHEMA_TEXT.into(),
+        );
         let registered = post_schema(&self.settings, subject.clone(), supplied)
             .await
             .map_err(|source| RegistryError::Call {
@@ -253,10 +256,12 @@ impl Datum<'_> {
     /// Reads the record as `R`, whatever version of `R` it was written with.
     pub fn read<R: Record>(&self) -> Result<R, DecodeError> {
         let mut body = self.body;
-        let record = self.read_from::<R>(&mut body).map_err(|source| DecodeError::Datum {
-            id: self.schema.id,
-            source,
-        })?;
+        let record = self
+            .read_from::<R>(&mut body)
+            .map_err(|source| DecodeError::Datum {
+                id: self.schema.id,
+                source,
+            })?;
         if body.is_empty() {
             Ok(record)
         } else {
@@ -274,13 +279,17 @@ impl Datum<'_> {
             .reader_schema(R::schema())
             .build()?
             .read_value(body)?;
-        let ours = GenericDatumWriter::builder(R::schema()).build()?.write_value_to_vec(value)?;
+        let ours = GenericDatumWriter::builder(R::schema())
+            .build()?
+            .write_value_to_vec(value)?;
         reader(R::schema())?.read_deser(&mut ours.as_slice())
     }
 }
 
 fn reader(schema: &'static Schema) -> Result<GenericDatumReader<'static>, apache_avro::Error> {
-    GenericDatumReader::builder(schema).human_readable(true).build()
+    GenericDatumReader::builder(schema)
+        .human_readable(true)
+        .build()
 }
 
 /// Writes records of one type.
@@ -305,7 +314,10 @@ impl<R: Record> Encoder<R> {
     ///
     /// # Panics
     /// When the struct does not fit its schema; a test holds every struct to its schema.
-    #[expect(clippy::expect_used, reason = "a test holds every struct to its schema")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a test holds every struct to its schema"
+    )]
     pub fn encode(&self, record: &R) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(PREFIX_BYTES + 256);
         bytes.push(MAGIC);

@@ -87,7 +87,10 @@ fn session_builder(config: &CqlConfig) -> SessionBuilder {
 /// Connects to the service's keyspace.
 pub async fn connect(config: &CqlConfig) -> Result<Arc<Session>, CqlError> {
     let builder = session_builder(config);
-    let session = builder.use_keyspace(&config.keyspace, false).build().await?;
+    let session = builder
+        .use_keyspace(&config.keyspace, false)
+        .build()
+        .await?;
     Ok(Arc::new(session))
 }
 

@@ -99,5 +99,15 @@ pub struct EventInventory {
     pub ticket_types: Vec<TicketTypeInventory>,
 }
 
-record!(EventSnapshot, "catalog.events", "ticketing.catalog.EventSnapshot", "../catalog.events/EventSnapshot.avsc");
-record!(EventInventory, "catalog.inventory", "ticketing.catalog.EventInventory", "../catalog.inventory/EventInventory.avsc");
+record!(
+    EventSnapshot,
+    "catalog.events",
+    "ticketing.catalog.EventSnapshot",
+    "../catalog.events/EventSnapshot.avsc"
+);
+record!(
+    EventInventory,
+    "catalog.inventory",
+    "ticketing.catalog.EventInventory",
+    "../catalog.inventory/EventInventory.avsc"
+);

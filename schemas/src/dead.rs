@@ -22,4 +22,9 @@ pub struct DeadLetter {
     pub at: Micros,
 }
 
-record!(DeadLetter, "", "ticketing.platform.DeadLetter", "../dead/DeadLetter.avsc");
+record!(
+    DeadLetter,
+    "",
+    "ticketing.platform.DeadLetter",
+    "../dead/DeadLetter.avsc"
+);

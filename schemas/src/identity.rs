@@ -28,4 +28,9 @@ pub struct UserSnapshot {
     pub created_at: Micros,
 }
 
-record!(UserSnapshot, "identity.users", "ticketing.identity.UserSnapshot", "../identity.users/UserSnapshot.avsc");
+record!(
+    UserSnapshot,
+    "identity.users",
+    "ticketing.identity.UserSnapshot",
+    "../identity.users/UserSnapshot.avsc"
+);

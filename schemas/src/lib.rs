@@ -55,7 +55,9 @@ macro_rules! record {
 
             fn schema() -> &'static apache_avro::Schema {
                 static SCHEMA: std::sync::LazyLock<apache_avro::Schema> =
-                    std::sync::LazyLock::new(|| crate::parse(<$name as crate::Record>::SCHEMA_TEXT));
+                    std::sync::LazyLock::new(|| {
+                        crate::parse(<$name as crate::Record>::SCHEMA_TEXT)
+                    });
                 &SCHEMA
             }
         }

@@ -45,5 +45,15 @@ pub struct NotificationSent {
     pub sent_at: Micros,
 }
 
-record!(NotificationFailed, "mailer.notifications", "ticketing.mailer.NotificationFailed", "../mailer.notifications/NotificationFailed.avsc");
-record!(NotificationSent, "mailer.notifications", "ticketing.mailer.NotificationSent", "../mailer.notifications/NotificationSent.avsc");
+record!(
+    NotificationFailed,
+    "mailer.notifications",
+    "ticketing.mailer.NotificationFailed",
+    "../mailer.notifications/NotificationFailed.avsc"
+);
+record!(
+    NotificationSent,
+    "mailer.notifications",
+    "ticketing.mailer.NotificationSent",
+    "../mailer.notifications/NotificationSent.avsc"
+);

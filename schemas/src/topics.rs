@@ -63,17 +63,10 @@ pub const CHECKOUT_COMMANDS: Topic = topic(
     Partitions::ByEvent,
 );
 /// What became of orders: half of the ledger.
-pub const CHECKOUT_ORDERS: Topic = topic(
-    "checkout.orders",
-    Kind::LogForEver,
-    Partitions::ByEvent,
-);
+pub const CHECKOUT_ORDERS: Topic = topic("checkout.orders", Kind::LogForEver, Partitions::ByEvent);
 /// What became of money: the other half of the ledger.
-pub const CHECKOUT_PAYMENTS: Topic = topic(
-    "checkout.payments",
-    Kind::LogForEver,
-    Partitions::ByEvent,
-);
+pub const CHECKOUT_PAYMENTS: Topic =
+    topic("checkout.payments", Kind::LogForEver, Partitions::ByEvent);
 /// Live stock.
 pub const CHECKOUT_STOCK: Topic = topic("checkout.stock", Kind::Table, Partitions::ByEvent);
 /// The box office's own state.

@@ -23,7 +23,7 @@ use crate::records::{Encoders, SOURCE};
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Hands an order on when the broker has its command.
-struct HandOn(Sender<Box<Order>>);
+struct HandOn(Sender<Order>);
 
 impl ClientContext for HandOn {}
 
@@ -33,7 +33,7 @@ impl ProducerContext<NoCustomPartitioner> for HandOn {
     fn delivery(&self, result: &DeliveryResult<'_>, order: Box<Order>) {
         match result {
             // Nobody there: the ledger has failed and says so itself.
-            Ok(_) => drop(self.0.send(order)),
+            Ok(_) => drop(self.0.send(*order)),
             Err((error, _)) => eprintln!("ceiling: command not delivered: {error}"),
         }
     }
@@ -52,7 +52,7 @@ impl Commands {
         config: &KafkaConfig,
         show: Show,
         encoders: Arc<Encoders>,
-        next: Sender<Box<Order>>,
+        next: Sender<Order>,
     ) -> Result<Self, KafkaError> {
         let producer = client_config(&config.brokers, CLIENT_ID)
             .set("enable.idempotence", "true")

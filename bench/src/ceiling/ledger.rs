@@ -71,8 +71,8 @@ impl Ledger {
     /// Commits what waits, until nobody can send any more.
     pub(crate) fn run(
         mut self,
-        waiting: &Receiver<Box<Order>>,
-        committed: &UnboundedSender<Vec<Box<Order>>>,
+        waiting: &Receiver<Order>,
+        committed: &UnboundedSender<Vec<Order>>,
     ) -> anyhow::Result<()> {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
         loop {
@@ -92,7 +92,7 @@ impl Ledger {
         }
     }
 
-    fn commit(&mut self, batch: &mut [Box<Order>]) -> anyhow::Result<()> {
+    fn commit(&mut self, batch: &mut [Order]) -> anyhow::Result<()> {
         let group = self.member.group_metadata().context("no group metadata")?;
         let now = Timestamp::now();
         for order in &mut *batch {

@@ -175,7 +175,7 @@ impl Encoders {
     }
 
     /// The commands of a batch, and the partition's position behind them.
-    pub(crate) fn end(&self, batch: &[Box<Order>], books: &Books<'_>) -> [Output; 2] {
+    pub(crate) fn end(&self, batch: &[Order], books: &Books<'_>) -> [Output; 2] {
         let effects = batch
             .iter()
             .map(|order| CommandEffect {

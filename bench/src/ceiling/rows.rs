@@ -80,7 +80,7 @@ impl Rows {
     /// the run has ended and all `slots` are free.
     pub(crate) fn follow(
         self: Arc<Self>,
-        committed: UnboundedReceiver<Vec<Box<Order>>>,
+        committed: UnboundedReceiver<Vec<Order>>,
         commands: Arc<Commands>,
         meter: Arc<Meter>,
         slots: usize,

@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::future::{AbortHandle, Abortable, abortable};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
@@ -125,12 +126,13 @@ impl ConsumerContext for Context {
 }
 
 type LaneId = (String, i32);
-type Work<'a> = Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>;
+type Work<'a> = Abortable<Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>>;
 
 #[derive(Default)]
 struct Lane {
     waiting: VecDeque<OwnedMessage>,
-    busy: bool,
+    /// Ends the record in hand: its partition may go to another member, which handles it again.
+    busy: Option<AbortHandle>,
     paused: bool,
 }
 
@@ -151,6 +153,9 @@ pub async fn run<H: Handler>(
         .set("group.id", &spec.group)
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
+        // A member that was killed is missed after 10 s, not after the default of 45 s.
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "1000")
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         // Stored by us after the work, committed by the client every second and at the end.
@@ -198,19 +203,30 @@ impl<H: Handler> Run<'_, H> {
                     // The client reconnects by itself; what it says is worth a line.
                     Err(error) => tracing::warn!(%error, "consumer"),
                 },
-                Some((id, offset)) = work.next() => finish(consumer, &mut lanes, &id, offset),
+                Some(settled) = work.next() => {
+                    if let Ok((id, offset)) = settled {
+                        finish(consumer, &mut lanes, &id, offset);
+                    }
+                }
             }
             for id in std::mem::take(
-                &mut *consumer.context().revoked.lock().unwrap_or_else(PoisonError::into_inner),
+                &mut *consumer
+                    .context()
+                    .revoked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
             ) {
-                lanes.remove(&id);
+                if let Some(busy) = lanes.remove(&id).and_then(|lane| lane.busy) {
+                    busy.abort();
+                }
             }
             for (id, lane) in &mut lanes {
-                if !lane.busy
+                if lane.busy.is_none()
                     && let Some(message) = lane.waiting.pop_front()
                 {
-                    lane.busy = true;
-                    work.push(Box::pin(self.settle(id.clone(), message)));
+                    let (settled, handle) = abortable(self.settle(id.clone(), message).boxed());
+                    lane.busy = Some(handle);
+                    work.push(settled);
                 }
                 let wanted = match lane.waiting.len() {
                     n if n >= LANE_HIGH => true,
@@ -224,8 +240,10 @@ impl<H: Handler> Run<'_, H> {
             }
         }
         let drain = async {
-            while let Some((id, offset)) = work.next().await {
-                finish(consumer, &mut lanes, &id, offset);
+            while let Some(settled) = work.next().await {
+                if let Ok((id, offset)) = settled {
+                    finish(consumer, &mut lanes, &id, offset);
+                }
             }
         };
         // What does not finish is handled again by the next member.
@@ -251,7 +269,13 @@ impl<H: Handler> Run<'_, H> {
                     Err(error) => format!("dead letter: {error}"),
                 },
             };
-            tracing::warn!(topic = id.0, partition = id.1, offset, reason, "record waits");
+            tracing::warn!(
+                topic = id.0,
+                partition = id.1,
+                offset,
+                reason,
+                "record waits"
+            );
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_RETRY);
         }
@@ -297,7 +321,7 @@ fn finish(
     let Some(lane) = lanes.get_mut(id) else {
         return; // revoked meanwhile; the new owner handles the record again
     };
-    lane.busy = false;
+    lane.busy = None;
     if let Err(error) = consumer.store_offset(&id.0, id.1, offset) {
         tracing::debug!(%error, topic = id.0, partition = id.1, offset, "offset not stored");
     }

@@ -53,7 +53,8 @@ impl Producer {
         payload: Option<&[u8]>,
     ) -> Result<(), ProduceError> {
         let partition = partition_of(key, partitions);
-        self.send_to(topic, partition, &key.to_string(), headers, payload).await
+        self.send_to(topic, partition, &key.to_string(), headers, payload)
+            .await
     }
 
     /// Sends one record to an explicit partition.

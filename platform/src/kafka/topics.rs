@@ -83,8 +83,9 @@ async fn create_one(
         action: "create",
         source,
     };
-    let admin: AdminClient<DefaultClientContext> =
-        super::client_config(&config.brokers, "migrate").create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> = super::client_config(&config.brokers, "migrate")
+        .create()
+        .map_err(failed)?;
     let mut new = NewTopic::new(
         name,
         partitions,
@@ -100,7 +101,10 @@ async fn create_one(
     let options = AdminOptions::new()
         .operation_timeout(Some(ADMIN_TIMEOUT))
         .request_timeout(Some(ADMIN_TIMEOUT));
-    let answers = admin.create_topics([&new], &options).await.map_err(failed)?;
+    let answers = admin
+        .create_topics([&new], &options)
+        .await
+        .map_err(failed)?;
     for answer in answers {
         match answer {
             Ok(_) => tracing::info!(topic = name, partitions, "topic created"),
@@ -120,8 +124,9 @@ pub fn verify(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> 
             action: "describe",
             source,
         };
-        let client: BaseConsumer =
-            super::client_config(&config.brokers, "verify").create().map_err(failed)?;
+        let client: BaseConsumer = super::client_config(&config.brokers, "verify")
+            .create()
+            .map_err(failed)?;
         let metadata = client
             .fetch_metadata(Some(topic.name), ADMIN_TIMEOUT)
             .map_err(failed)?;

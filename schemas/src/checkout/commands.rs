@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Micros, Money, record};
 use crate::checkout::OrderLine;
+use crate::{Micros, Money, record};
 
 /// Tickets that a buyer asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +134,27 @@ pub struct StartPayment {
     pub not_after: Micros,
 }
 
-record!(PlaceOrder, "checkout.commands", "ticketing.checkout.PlaceOrder", "../../checkout.commands/PlaceOrder.avsc");
-record!(SettlePayment, "checkout.commands", "ticketing.checkout.SettlePayment", "../../checkout.commands/SettlePayment.avsc");
-record!(SettleRefund, "checkout.commands", "ticketing.checkout.SettleRefund", "../../checkout.commands/SettleRefund.avsc");
-record!(StartPayment, "checkout.commands", "ticketing.checkout.StartPayment", "../../checkout.commands/StartPayment.avsc");
+record!(
+    PlaceOrder,
+    "checkout.commands",
+    "ticketing.checkout.PlaceOrder",
+    "../../checkout.commands/PlaceOrder.avsc"
+);
+record!(
+    SettlePayment,
+    "checkout.commands",
+    "ticketing.checkout.SettlePayment",
+    "../../checkout.commands/SettlePayment.avsc"
+);
+record!(
+    SettleRefund,
+    "checkout.commands",
+    "ticketing.checkout.SettleRefund",
+    "../../checkout.commands/SettleRefund.avsc"
+);
+record!(
+    StartPayment,
+    "checkout.commands",
+    "ticketing.checkout.StartPayment",
+    "../../checkout.commands/StartPayment.avsc"
+);

@@ -65,5 +65,15 @@ pub struct OrderReserved {
     pub fingerprint: Vec<u8>,
 }
 
-record!(OrderExpired, "checkout.orders", "ticketing.checkout.OrderExpired", "../../checkout.orders/OrderExpired.avsc");
-record!(OrderReserved, "checkout.orders", "ticketing.checkout.OrderReserved", "../../checkout.orders/OrderReserved.avsc");
+record!(
+    OrderExpired,
+    "checkout.orders",
+    "ticketing.checkout.OrderExpired",
+    "../../checkout.orders/OrderExpired.avsc"
+);
+record!(
+    OrderReserved,
+    "checkout.orders",
+    "ticketing.checkout.OrderReserved",
+    "../../checkout.orders/OrderReserved.avsc"
+);

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Micros, Money, record};
 use crate::checkout::OrderLine;
+use crate::{Micros, Money, record};
 
 /// One seat, sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +97,27 @@ pub struct PaymentRefunded {
     pub refunded_at: Micros,
 }
 
-record!(PaymentConfirmed, "checkout.payments", "ticketing.checkout.PaymentConfirmed", "../../checkout.payments/PaymentConfirmed.avsc");
-record!(PaymentFailed, "checkout.payments", "ticketing.checkout.PaymentFailed", "../../checkout.payments/PaymentFailed.avsc");
-record!(PaymentRefundDue, "checkout.payments", "ticketing.checkout.PaymentRefundDue", "../../checkout.payments/PaymentRefundDue.avsc");
-record!(PaymentRefunded, "checkout.payments", "ticketing.checkout.PaymentRefunded", "../../checkout.payments/PaymentRefunded.avsc");
+record!(
+    PaymentConfirmed,
+    "checkout.payments",
+    "ticketing.checkout.PaymentConfirmed",
+    "../../checkout.payments/PaymentConfirmed.avsc"
+);
+record!(
+    PaymentFailed,
+    "checkout.payments",
+    "ticketing.checkout.PaymentFailed",
+    "../../checkout.payments/PaymentFailed.avsc"
+);
+record!(
+    PaymentRefundDue,
+    "checkout.payments",
+    "ticketing.checkout.PaymentRefundDue",
+    "../../checkout.payments/PaymentRefundDue.avsc"
+);
+record!(
+    PaymentRefunded,
+    "checkout.payments",
+    "ticketing.checkout.PaymentRefunded",
+    "../../checkout.payments/PaymentRefunded.avsc"
+);

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Micros, Money, record};
-use crate::checkout::OrderLine;
 use crate::catalog::EventStatus;
+use crate::checkout::OrderLine;
+use crate::{Micros, Money, record};
 
 /// Held and paid tickets of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,10 +177,45 @@ pub struct RefundOwed {
     pub due_at: Micros,
 }
 
-record!(BuyerCount, "checkout.state", "ticketing.checkout.BuyerCount", "../../checkout.state/BuyerCount.avsc");
-record!(EndedOrder, "checkout.state", "ticketing.checkout.EndedOrder", "../../checkout.state/EndedOrder.avsc");
-record!(EventBook, "checkout.state", "ticketing.checkout.EventBook", "../../checkout.state/EventBook.avsc");
-record!(OpenHold, "checkout.state", "ticketing.checkout.OpenHold", "../../checkout.state/OpenHold.avsc");
-record!(PartitionPosition, "checkout.state", "ticketing.checkout.PartitionPosition", "../../checkout.state/PartitionPosition.avsc");
-record!(RecentCommands, "checkout.state", "ticketing.checkout.RecentCommands", "../../checkout.state/RecentCommands.avsc");
-record!(RefundOwed, "checkout.state", "ticketing.checkout.RefundOwed", "../../checkout.state/RefundOwed.avsc");
+record!(
+    BuyerCount,
+    "checkout.state",
+    "ticketing.checkout.BuyerCount",
+    "../../checkout.state/BuyerCount.avsc"
+);
+record!(
+    EndedOrder,
+    "checkout.state",
+    "ticketing.checkout.EndedOrder",
+    "../../checkout.state/EndedOrder.avsc"
+);
+record!(
+    EventBook,
+    "checkout.state",
+    "ticketing.checkout.EventBook",
+    "../../checkout.state/EventBook.avsc"
+);
+record!(
+    OpenHold,
+    "checkout.state",
+    "ticketing.checkout.OpenHold",
+    "../../checkout.state/OpenHold.avsc"
+);
+record!(
+    PartitionPosition,
+    "checkout.state",
+    "ticketing.checkout.PartitionPosition",
+    "../../checkout.state/PartitionPosition.avsc"
+);
+record!(
+    RecentCommands,
+    "checkout.state",
+    "ticketing.checkout.RecentCommands",
+    "../../checkout.state/RecentCommands.avsc"
+);
+record!(
+    RefundOwed,
+    "checkout.state",
+    "ticketing.checkout.RefundOwed",
+    "../../checkout.state/RefundOwed.avsc"
+);

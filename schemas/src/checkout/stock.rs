@@ -33,4 +33,9 @@ pub struct StockLevel {
     pub at: Micros,
 }
 
-record!(StockLevel, "checkout.stock", "ticketing.checkout.StockLevel", "../../checkout.stock/StockLevel.avsc");
+record!(
+    StockLevel,
+    "checkout.stock",
+    "ticketing.checkout.StockLevel",
+    "../../checkout.stock/StockLevel.avsc"
+);

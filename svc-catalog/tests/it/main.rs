@@ -47,4 +47,3 @@ async fn add_ticket_type(
         .json(&ticket_type.body());
     call.send().await?.expect(201)
 }
-mod tmp_check;

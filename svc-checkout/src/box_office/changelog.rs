@@ -72,7 +72,7 @@ impl Changelog {
     }
 
     /// The ledger's record of a fact.
-    pub fn fact(&self, fact: &Fact) -> Output {
+    pub fn fact(&self, fact: &Fact, traceparent: Option<&str>) -> Output {
         let (topic, order_id, version, name, at, payload) = match fact_out(fact) {
             FactRecord::Reserved(r) => (
                 topics::CHECKOUT_ORDERS.name,
@@ -126,7 +126,7 @@ impl Changelog {
         let key = order_id.to_string();
         // The same fact bears the same id however often it is produced.
         let id = derived_id(order_id, &[name, &version]);
-        let headers = headers(id, name, &key, Timestamp::from_micros(at));
+        let headers = headers(id, name, &key, Timestamp::from_micros(at), traceparent);
         Output {
             topic,
             key,
@@ -186,7 +186,7 @@ impl Changelog {
         Output {
             topic: topics::CHECKOUT_STOCK.name,
             payload: Some(self.stock.encode(&level)),
-            headers: Some(headers(id, record::StockLevel::NAME, &key, now)),
+            headers: Some(headers(id, record::StockLevel::NAME, &key, now, None)),
             key,
         }
     }
@@ -232,7 +232,7 @@ impl Changelog {
         Output {
             topic: DEAD_TOPIC,
             payload: Some(self.dead.encode(&letter)),
-            headers: Some(headers(id, DeadLetter::NAME, &key, now)),
+            headers: Some(headers(id, DeadLetter::NAME, &key, now, None)),
             key,
         }
     }
@@ -250,14 +250,20 @@ fn entity(key: String, payload: Option<Vec<u8>>) -> Output {
     }
 }
 
-fn headers(id: Uuid, record_name: &str, subject: &str, time: Timestamp) -> OwnedHeaders {
+fn headers(
+    id: Uuid,
+    record_name: &str,
+    subject: &str,
+    time: Timestamp,
+    traceparent: Option<&str>,
+) -> OwnedHeaders {
     RecordHeaders {
         id,
         record_name,
         source: SOURCE,
         subject,
         time,
-        traceparent: None,
+        traceparent,
     }
     .to_owned_headers()
 }

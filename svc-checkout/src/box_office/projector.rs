@@ -37,6 +37,8 @@ pub struct Settled {
     pub facts: Vec<Fact>,
     /// Whom to answer afterwards.
     pub reply: Option<(Uuid, Result<Answer, Refusal>)>,
+    /// Trace context of the request, for the records that it caused.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// A committed batch.

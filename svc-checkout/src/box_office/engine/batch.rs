@@ -25,6 +25,8 @@ pub(super) struct Incoming {
     pub offset: i64,
     /// The command, or why the bytes are none.
     pub command: Result<Command, String>,
+    /// Trace context of the request.
+    pub traceparent: Option<Arc<str>>,
     /// The bytes, for a dead letter; left out where they decoded.
     pub payload: Option<Vec<u8>>,
 }
@@ -113,7 +115,11 @@ fn attempt(
     }
     for order_id in partition.books.due(now, MAX_EXPIRIES) {
         let facts: Vec<_> = expire_hold(&mut desk, order_id, now).into_iter().collect();
-        settled.push(Settled { facts, reply: None });
+        settled.push(Settled {
+            facts,
+            reply: None,
+            traceparent: None,
+        });
     }
     for incoming in commands {
         if incoming.offset < position {
@@ -144,6 +150,7 @@ fn attempt(
         settled.push(Settled {
             facts,
             reply: Some((command.id(), reply)),
+            traceparent: incoming.traceparent.clone(),
         });
     }
     Ok(Decided {

@@ -102,8 +102,12 @@ impl Incarnation<'_> {
         decided
             .iter()
             .map(|(&id, part)| {
-                let facts = part.settled.iter().flat_map(|settled| &settled.facts);
-                let mut outputs: Vec<_> = facts.map(|fact| changelog.fact(fact)).collect();
+                let mut outputs = Vec::new();
+                for settled in &part.settled {
+                    let traceparent = settled.traceparent.as_deref();
+                    let facts = settled.facts.iter();
+                    outputs.extend(facts.map(|fact| changelog.fact(fact, traceparent)));
+                }
                 let batch_key = self.commands_key(id);
                 outputs.extend(changelog.changes(&part.changes, &batch_key, part.now));
                 outputs.extend(part.forgotten.iter().cloned().map(Changelog::forget));

@@ -10,7 +10,7 @@ use platform::kafka::partition_of;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::Producer as _;
 use schemas::topics;
 
@@ -25,7 +25,7 @@ use crate::box_office::takeover::TakeoverError;
 use crate::domain::event_book::Inventory;
 
 /// Without commands the engine looks this often at inventory, time and takeovers.
-const IDLE_POLL: Duration = Duration::from_millis(5);
+const IDLE_POLL: Duration = Duration::from_millis(10);
 /// A batch is closed after this time even when more commands keep coming.
 const GATHER_FOR: Duration = Duration::from_millis(4);
 
@@ -210,7 +210,12 @@ impl<'a> Incarnation<'a> {
             },
         };
         let command = opened.and_then(|datum| commands::decode(&datum));
+        let traceparent = message.headers().and_then(|headers| {
+            let header = headers.iter().find(|header| header.key == "traceparent")?;
+            std::str::from_utf8(header.value?).ok().map(Arc::from)
+        });
         Ok(Incoming {
+            traceparent,
             partition: message.partition(),
             offset: message.offset(),
             payload: match command {
