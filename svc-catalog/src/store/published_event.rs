@@ -37,17 +37,8 @@ const BETWEEN: &str = "SELECT starts_at, event_id, version, organizer_id, name, 
 pub struct Listed {
     /// Soonest first.
     pub events: Vec<Event>,
-    /// The last place that was looked at; none at the end of the list.
+    /// The place to go on behind; none at the end of the list.
     pub next: Option<Place>,
-}
-
-impl Listed {
-    fn page(events: Vec<Event>, last: Place) -> Self {
-        Self {
-            events,
-            next: Some(last),
-        }
-    }
 }
 
 /// Which part of the list is wanted.
@@ -144,25 +135,29 @@ impl PublishedEvents {
             true => part.limit + 1,
             false => FILTERED_CHUNK,
         };
-        let (mut events, mut after, mut looked_at) = (Vec::new(), part.after, 0);
+        let mut events: Vec<Event> = Vec::new();
+        let (mut after, mut looked_at) = (part.after, 0);
         for month in self.months(part).await? {
             loop {
                 let found = self.chunk(month, after, part.until, chunk).await?;
                 let is_last = found.len() < chunk;
                 looked_at += found.len();
                 for event in found {
-                    let place = Place::of(&event);
-                    if part.filter.matches(&event) {
-                        if events.len() == part.limit {
-                            // One more than wanted: the next page begins with it.
-                            return Ok(Listed::page(events, after));
-                        }
-                        events.push(event);
+                    after = Place::of(&event);
+                    if !part.filter.matches(&event) {
+                        continue;
                     }
-                    after = place;
+                    if events.len() == part.limit {
+                        // One more than wanted. The next page begins behind the last one that is kept, not behind
+                        // what a filter left out since: an event published there meanwhile belongs on it.
+                        let next = events.last().map(Place::of);
+                        return Ok(Listed { events, next });
+                    }
+                    events.push(event);
                 }
                 if looked_at >= MAX_LOOKED_AT {
-                    return Ok(Listed::page(events, after));
+                    let next = Some(after);
+                    return Ok(Listed { events, next });
                 }
                 if is_last {
                     break;

@@ -84,6 +84,8 @@ async fn a_cursor_keeps_its_place() -> anyhow::Result<()> {
     let city = fresh_city();
     let second = concert_in(&stack, &organizer, &city, 20).await?;
     let fourth = concert_in(&stack, &organizer, &city, 40).await?;
+    // Of another city, so that the list passes over it on its way to the fourth.
+    concert_in(&stack, &organizer, &fresh_city(), 35).await?;
     let first_page = stack
         .catalog()
         .get(format!("/v1/events?city={city}&limit=1"));
