@@ -24,6 +24,8 @@ use crate::records::{Books, Encoders, Output};
 const MAX_BATCH: usize = 2_000;
 /// The member must be polled now and then, also while nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
+/// Between two looks whether all records have arrived: short against a transaction of some milliseconds.
+const DELIVERY_LOOK: Duration = Duration::from_micros(200);
 const JOINED_WITHIN: Duration = Duration::from_secs(20);
 
 /// One transactional producer and the group that checks its offsets.
@@ -124,7 +126,9 @@ impl Ledger {
         let began = Instant::now();
         while self.producer.in_flight_count() > 0 {
             ensure!(began.elapsed() < CALL_TIMEOUT, "deliveries took too long");
-            self.producer.poll(Duration::from_millis(1));
+            // Not `poll(1 ms)`: it waits in whole milliseconds and spins through what is left, here all of it.
+            self.producer.poll(Duration::ZERO);
+            std::thread::sleep(DELIVERY_LOOK);
         }
         self.producer.context().check()?;
         let mut offsets = TopicPartitionList::new();

@@ -278,6 +278,8 @@ fn is_image_url(url: &str) -> bool {
 }
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
