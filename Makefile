@@ -44,7 +44,7 @@ bench: export SVC_CHECKOUT__CHECKOUT_HOLD_SECONDS := 7200
 bench: seconds ?= $(if $(quick),3,10)
 bench: warm_up ?= $(if $(quick),1,3)
 bench: runs ?= $(if $(quick),1,3)
-bench: clients ?= 1,64,1024
+bench: clients ?= 1024,64,1
 bench: ## orders per second, into docs/BENCHMARKS.md: make bench [quick=1] [seconds=10] [warm_up=3] [runs=3]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
