@@ -7,6 +7,7 @@ use platform::auth::Verifier;
 
 use crate::box_office::client::BoxOffice;
 use crate::box_office::inventory::InventoryTable;
+use crate::box_office::memory::Memory;
 use crate::payment::Cashier;
 use crate::store::events::EventStore;
 use crate::store::orders::OrderStore;
@@ -18,6 +19,8 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// The way into the box office.
     pub box_office: Arc<BoxOffice>,
+    /// Which commands the box office remembers.
+    pub memory: Arc<Memory>,
     /// What may be sold.
     pub inventory: Arc<InventoryTable>,
     /// Orders and tickets.

@@ -39,6 +39,7 @@ use box_office::client::BoxOffice;
 use box_office::commands::CommandEncoders;
 use box_office::engine::Engine;
 use box_office::inventory::InventoryTable;
+use box_office::memory::Memory;
 use box_office::projector::{self, BACKLOG, Projection};
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
@@ -113,6 +114,7 @@ pub async fn run(
     let shared = Shared {
         waiters: Arc::new(Waiters::default()),
         worklist: Arc::new(Worklist::default()),
+        memory: Arc::new(Memory::new(config.engine.remember_for)),
         inventory: Arc::new(InventoryTable::new(newer_inventory)),
         registry: registry.clone(),
     };
@@ -207,6 +209,7 @@ pub async fn run(
     let app = App {
         verifier: Verifier::new(&config.auth)?,
         box_office: Arc::clone(&box_office),
+        memory: Arc::clone(&shared.memory),
         inventory: Arc::clone(&shared.inventory),
         orders,
         events,

@@ -43,7 +43,8 @@ impl ProducerContext<NoCustomPartitioner> for HandOn {
 pub(crate) struct Commands {
     producer: ThreadedProducer<HandOn>,
     encoders: Arc<Encoders>,
-    show: Show,
+    /// What is sold.
+    pub(crate) show: Show,
 }
 
 impl Commands {
@@ -58,6 +59,7 @@ impl Commands {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            .set("max.in.flight.requests.per.connection", "1")
             .set("delivery.timeout.ms", "5000")
             .create_with_context(HandOn(next))?;
         Ok(Self {

@@ -115,7 +115,7 @@ async fn run(
     let (last, writing) = rows.follow(to_write, Arc::clone(&commands), Arc::clone(&meter), clients);
 
     for _ in 0..clients {
-        commands.send(Order::new(new_id()))?;
+        commands.send(Order::new(&show, new_id()))?;
     }
     let measured = meter.measure(clients, plan, processes).await?;
     let all_written = timeout(LAST_ORDERS_WITHIN, last.cancelled()).await;

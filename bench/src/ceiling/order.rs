@@ -1,7 +1,7 @@
 //! What is sold, and one sale of it.
 
 use platform::clock::Timestamp;
-use platform::ids::new_id;
+use platform::ids::{derived_id, new_id};
 use platform::kafka::partition_of;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -14,6 +14,9 @@ pub(crate) const PRICE: i64 = 2_500;
 pub(crate) const CURRENCY: &str = "EUR";
 /// How long a hold would last, in µs.
 const HOLD_US: i64 = 600 * 1_000_000;
+
+/// Bytes of an order's id that are the event's.
+const EVENT_BYTES: usize = 5;
 
 /// The one hot event.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +59,25 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// The next one of a buyer.
-    pub(crate) fn new(user_id: Uuid) -> Self {
+    /// The next one of a buyer. As in the box office its id begins with the event's, and so do the ids of all that
+    /// are written together.
+    pub(crate) fn new(show: &Show, user_id: Uuid) -> Self {
+        let command_id = new_id();
+        let mut id = derived_id(command_id, &["order"]).into_bytes();
+        id[..EVENT_BYTES].copy_from_slice(&show.event_id.as_bytes()[16 - EVENT_BYTES..]);
         Self {
-            command_id: new_id(),
-            id: new_id(),
+            command_id,
+            id: Uuid::from_bytes(id),
             user_id,
             fingerprint: [7; 32],
             began: Instant::now(),
             reserved_at: Timestamp::EPOCH,
         }
+    }
+
+    /// The partition of its row: some bits of the event, and 5 more so that a large event has 32 of them.
+    pub(crate) fn bucket(&self) -> i64 {
+        (self.id.as_u64_pair().0 >> 19) as i64
     }
 
     /// End of the hold, in µs since the epoch.

@@ -147,6 +147,7 @@ impl Encoders {
                 sale_starts_at: None,
                 sale_ends_at: None,
             }],
+            first_order_at: Some(books.now.as_micros()),
         };
         let level = StockLevel {
             event_id: show.event_id,

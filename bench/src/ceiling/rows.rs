@@ -1,14 +1,17 @@
 //! The two rows of an order; then its slot is free.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bench::meter::Meter;
 use futures::channel::mpsc::UnboundedReceiver;
-use futures::{StreamExt as _, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use platform::config::CqlConfig;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
+use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::{SerializeRow, SerializeValue};
 use tokio::task::JoinHandle;
@@ -18,8 +21,14 @@ use uuid::Uuid;
 use crate::commands::Commands;
 use crate::order::{CURRENCY, Order, PRICE};
 
-/// Orders whose rows are written at once.
-const WRITES_AT_ONCE: usize = 512;
+/// Requests to the database on their way at once.
+const WRITES_AT_ONCE: usize = 64;
+/// Keeps a batch below the 40 KiB at which the databases begin to refuse it.
+const ORDERS_PER_BATCH: usize = 30;
+/// Partitions of a batch above which Cassandra warns.
+const PLACES_PER_BATCH: usize = 10;
+/// Batches whose rows are written at once.
+const BATCHES_AT_ONCE: usize = 4;
 
 #[derive(SerializeValue)]
 struct LineRow {
@@ -31,6 +40,7 @@ struct LineRow {
 
 #[derive(SerializeRow)]
 struct OrderRow<'a> {
+    bucket: i64,
     order_id: Uuid,
     event_id: Uuid,
     user_id: Uuid,
@@ -60,9 +70,9 @@ impl Rows {
         Ok(Self {
             insert_order: cql::prepare(
                 &session,
-                "INSERT INTO orders (order_id, event_id, user_id, version, status, currency, \
+                "INSERT INTO orders (bucket, order_id, event_id, user_id, version, status, currency, \
                  lines, total, reserved_at, expires_at, updated_at, fingerprint) \
-                 VALUES (:order_id, :event_id, :user_id, :version, :status, :currency, :lines, \
+                 VALUES (:bucket, :order_id, :event_id, :user_id, :version, :status, :currency, :lines, \
                  :total, :reserved_at, :expires_at, :updated_at, :fingerprint) \
                  USING TIMESTAMP :written_at",
             )
@@ -89,19 +99,22 @@ impl Rows {
         let (told, busy) = (all_free.clone(), AtomicUsize::new(slots));
         let writing = tokio::spawn(async move {
             committed
-                .flat_map(stream::iter)
                 .take_until(all_free.clone().cancelled_owned())
-                .for_each_concurrent(WRITES_AT_ONCE, async |order| {
-                    match self.write(&order).await {
-                        Ok(()) => meter.answered(order.began.elapsed()),
-                        Err(error) => meter.failed(error.to_string()),
-                    }
-                    if !meter.has_ended() {
-                        if let Err(error) = commands.send(Order::new(order.user_id)) {
-                            meter.failed(error.to_string());
+                .for_each_concurrent(BATCHES_AT_ONCE, async |orders| {
+                    let written = self.write(&orders).await;
+                    for order in orders {
+                        match &written {
+                            Ok(()) => meter.answered(order.began.elapsed()),
+                            Err(error) => meter.failed(error.to_string()),
                         }
-                    } else if busy.fetch_sub(1, Ordering::Relaxed) == 1 {
-                        all_free.cancel();
+                        if !meter.has_ended() {
+                            let next = Order::new(&commands.show, order.user_id);
+                            if let Err(error) = commands.send(next) {
+                                meter.failed(error.to_string());
+                            }
+                        } else if busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+                            all_free.cancel();
+                        }
                     }
                 })
                 .await;
@@ -109,33 +122,71 @@ impl Rows {
         (told, writing)
     }
 
-    async fn write(&self, order: &Order) -> Result<(), CqlError> {
-        let at = order.reserved_at.as_micros();
-        let row = OrderRow {
-            order_id: order.id,
-            event_id: order.command_id,
-            user_id: order.user_id,
-            version: 1,
-            status: "reserved",
-            currency: CURRENCY,
-            lines: vec![LineRow {
-                ticket_type_id: order.command_id,
-                quantity: 1,
-                unit_price: PRICE,
-                line_total: PRICE,
-            }],
-            total: PRICE,
-            reserved_at: at,
-            expires_at: Some(order.expires_at()),
-            updated_at: at,
-            fingerprint: &order.fingerprint,
-            written_at: at,
-        };
-        futures::try_join!(
-            self.session.execute_unpaged(&self.insert_order, &row),
-            self.session
-                .execute_unpaged(&self.insert_by_user, (order.user_id, at, order.id)),
-        )?;
+    async fn write(&self, orders: &[Order]) -> Result<(), CqlError> {
+        let mut buckets: HashMap<i64, Vec<&Order>> = HashMap::new();
+        for order in orders {
+            buckets.entry(order.bucket()).or_default().push(order);
+        }
+        let mut writes: Vec<BoxFuture<'_, Result<(), CqlError>>> = Vec::new();
+        for orders in buckets.values() {
+            for orders in orders.chunks(ORDERS_PER_BATCH) {
+                writes.push(self.write_orders(orders).boxed());
+            }
+        }
+        for orders in orders.chunks(PLACES_PER_BATCH) {
+            writes.push(self.write_by_user(orders).boxed());
+        }
+        stream::iter(writes)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn write_by_user(&self, orders: &[Order]) -> Result<(), CqlError> {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        let mut values = Vec::with_capacity(orders.len());
+        for order in orders {
+            batch.append_statement(self.insert_by_user.clone());
+            values.push((order.user_id, order.reserved_at.as_micros(), order.id));
+        }
+        self.session.batch(&batch, values).await?;
         Ok(())
+    }
+
+    /// Rows of one partition, so one batch is one write.
+    async fn write_orders(&self, orders: &[&Order]) -> Result<(), CqlError> {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        let mut values = Vec::with_capacity(orders.len());
+        for order in orders {
+            batch.append_statement(self.insert_order.clone());
+            values.push(row(order));
+        }
+        self.session.batch(&batch, values).await?;
+        Ok(())
+    }
+}
+
+fn row(order: &Order) -> OrderRow<'_> {
+    let at = order.reserved_at.as_micros();
+    OrderRow {
+        bucket: order.bucket(),
+        order_id: order.id,
+        event_id: order.command_id,
+        user_id: order.user_id,
+        version: 1,
+        status: "reserved",
+        currency: CURRENCY,
+        lines: vec![LineRow {
+            ticket_type_id: order.command_id,
+            quantity: 1,
+            unit_price: PRICE,
+            line_total: PRICE,
+        }],
+        total: PRICE,
+        reserved_at: at,
+        expires_at: Some(order.expires_at()),
+        updated_at: at,
+        fingerprint: &order.fingerprint,
+        written_at: at,
     }
 }

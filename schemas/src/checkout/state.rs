@@ -94,6 +94,8 @@ pub struct EventBook {
     pub tickets_issued: i64,
     /// Every ticket type, the ones no longer in the inventory with quantity 0.
     pub ticket_types: Vec<TicketTypeBook>,
+    /// When the first order was placed; null: none yet, or before this was kept.
+    pub first_order_at: Option<Micros>,
 }
 
 /// An unpaid order. Key: hold/<order_id>; a tombstone when it is paid or has ended.

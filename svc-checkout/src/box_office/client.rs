@@ -78,7 +78,9 @@ impl BoxOffice {
         let producer = client_config(brokers, client_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // No waiting for company: while one request is on its way the next one fills.
             .set("linger.ms", "0")
+            .set("max.in.flight.requests.per.connection", "1")
             // Nobody waits longer.
             .set(
                 "delivery.timeout.ms",

@@ -14,6 +14,7 @@ pub mod commands;
 pub mod engine;
 pub mod inventory;
 pub mod kafka;
+pub mod memory;
 pub mod partition;
 pub mod projector;
 pub mod records;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use platform::avro::Registry;
 
 use inventory::InventoryTable;
+use memory::Memory;
 use waiters::Waiters;
 use worklist::Worklist;
 
@@ -60,8 +62,18 @@ pub struct Shared {
     pub waiters: Arc<Waiters>,
     /// What the payment jobs have to do.
     pub worklist: Arc<Worklist>,
+    /// Which commands are remembered.
+    pub memory: Arc<Memory>,
     /// The catalog's inventory.
     pub inventory: Arc<InventoryTable>,
     /// Schemas.
     pub registry: Registry,
+}
+
+impl Shared {
+    /// Another engine looks after this partition now.
+    fn drop_partition(&self, partition: i32) {
+        self.worklist.drop_partition(partition);
+        self.memory.drop_partition(partition);
+    }
 }

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use platform::avro::Datum;
+use platform::cql::CqlError;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, error::KafkaError};
@@ -25,8 +26,10 @@ use crate::store::orders::OrderStore;
 
 /// Committed batches that wait for their rows, at most; then the engine decides no more.
 pub const BACKLOG: usize = 16;
-/// Orders whose rows are written at once.
-const WRITES_AT_ONCE: usize = 512;
+/// Of that which is written at once.
+const BATCHES_AT_ONCE: usize = 2;
+/// Rows of changed orders that a batch writes at once.
+const WRITES_AT_ONCE: usize = 128;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -41,12 +44,29 @@ pub struct Settled {
     pub traceparent: Option<Arc<str>>,
 }
 
+/// Last offsets by topic and partition.
+pub type Offsets = HashMap<(&'static str, i32), i64>;
+
 /// A committed batch.
 pub struct Committed {
     /// Everything in it.
     pub settled: Vec<Settled>,
     /// Last offsets that it wrote to the ledger topics.
-    pub ledger: HashMap<(&'static str, i32), i64>,
+    pub ledger: Offsets,
+}
+
+impl Committed {
+    /// This batch and a later one.
+    fn and(mut self, later: Self) -> Self {
+        self.settled.extend(later.settled);
+        self.ledger.extend(later.ledger);
+        self
+    }
+
+    fn facts(&self) -> Vec<&Fact> {
+        let settled = self.settled.iter();
+        settled.flat_map(|settled| &settled.facts).collect()
+    }
 }
 
 /// Writes facts into the tables.
@@ -60,88 +80,121 @@ impl Projection {
         Self { store }
     }
 
-    /// Writes a fact, however long the database is away: a committed fact is never given up.
-    pub async fn write(&self, fact: &Fact) {
-        let mut wait = FIRST_RETRY;
-        loop {
-            let written = match fact {
-                Fact::Reserved(order) => self.store.write_reserved(order).await,
-                Fact::Expired(order) => self.store.write_ended(order).await,
-                Fact::Confirmed(order) => self.store.write_paid(order).await,
-                Fact::PaymentFailed(failed) => {
-                    self.store
-                        .write_version(failed.order_id, failed.version, failed.at)
-                        .await
-                }
-                // The refund's own entries are in checkout.state; the row does not change.
-                Fact::RefundDue(_) | Fact::Refunded { .. } => Ok(()),
-            };
-            let Err(error) = written else { return };
-            metrics::counter!("checkout_projection_retries_total").increment(1);
-            tracing::warn!(%error, "row waits for the database");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_RETRY);
+    /// Writes facts, however long the database is away: a committed fact is never given up.
+    pub async fn write(&self, facts: Vec<&Fact>) {
+        let mut reserved = Vec::new();
+        let mut changes = Vec::new();
+        for fact in facts {
+            match fact {
+                Fact::Reserved(order) => reserved.push(Arc::clone(order)),
+                other => changes.push(until_written(|| self.write_one(other)).boxed()),
+            }
         }
+        let new_orders = async {
+            if !reserved.is_empty() {
+                until_written(|| self.store.write_reserved(&reserved)).await;
+            }
+        };
+        let changes = stream::iter(changes)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .collect::<()>();
+        futures::join!(new_orders, changes);
     }
 
-    /// Writes a record of the ledger; a record without a row is passed over.
-    pub async fn write_record(&self, datum: &Datum<'_>) {
-        let read = || -> Result<Option<Fact>, Box<dyn std::error::Error + Send + Sync>> {
-            let record = match datum.name() {
-                record::OrderReserved::NAME => FactRecord::Reserved(datum.read()?),
-                record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
-                record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
-                record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
-                _ => return Ok(None),
-            };
-            Ok(fact_in(record)?)
-        };
-        match read() {
-            Ok(Some(fact)) => self.write(&fact).await,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(%error, record = datum.name(), "ledger record not readable");
+    async fn write_one(&self, fact: &Fact) -> Result<(), CqlError> {
+        match fact {
+            Fact::Reserved(order) => self.store.write_reserved(std::slice::from_ref(order)).await,
+            Fact::Expired(order) => self.store.write_ended(order).await,
+            Fact::Confirmed(order) => self.store.write_paid(order).await,
+            Fact::PaymentFailed(failed) => {
+                self.store
+                    .write_version(failed.order_id, failed.version, failed.at)
+                    .await
             }
+            // The refund's own entries are in checkout.state; the row does not change.
+            Fact::RefundDue(_) | Fact::Refunded { .. } => Ok(()),
         }
     }
 }
 
-/// Takes committed batches in their order until the engine has gone.
+/// What a record of the ledger says of the tables; `None` where it says nothing, or cannot be read.
+pub fn fact_of(datum: &Datum<'_>) -> Option<Fact> {
+    let read = || -> Result<Option<Fact>, Box<dyn std::error::Error + Send + Sync>> {
+        let record = match datum.name() {
+            record::OrderReserved::NAME => FactRecord::Reserved(datum.read()?),
+            record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
+            record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
+            record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
+            _ => return Ok(None),
+        };
+        Ok(fact_in(record)?)
+    };
+    read().unwrap_or_else(|error| {
+        tracing::error!(%error, record = datum.name(), "ledger record not readable");
+        None
+    })
+}
+
+async fn until_written<F>(write: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), CqlError>>,
+{
+    let mut wait = FIRST_RETRY;
+    while let Err(error) = write().await {
+        metrics::counter!("checkout_projection_retries_total").increment(1);
+        tracing::warn!(%error, "rows wait for the database");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_RETRY);
+    }
+}
+
+/// Takes committed batches until the engine has gone.
 pub async fn run(
-    mut batches: mpsc::Receiver<Committed>,
+    batches: mpsc::Receiver<Committed>,
     projection: Arc<Projection>,
     waiters: Arc<Waiters>,
     offsets: Reader,
 ) {
-    let mut done: HashMap<(&'static str, i32), i64> = HashMap::new();
+    let batches = stream::unfold(batches, async |mut batches| {
+        let mut waiting = Vec::with_capacity(BACKLOG);
+        batches.recv_many(&mut waiting, BACKLOG).await;
+        let together = waiting.into_iter().reduce(Committed::and);
+        together.map(|batch| (batch, batches))
+    });
+    // Two at once, what comes meanwhile goes together: the slower the database, the larger the writes. Told in their
+    // order, so that what is committed has no gaps.
+    let written = batches
+        .map(|batch| settle(Arc::clone(&projection), Arc::clone(&waiters), batch))
+        .buffered(BATCHES_AT_ONCE);
+    let mut written = std::pin::pin!(written);
+    let mut done = Offsets::new();
     let mut tick = tokio::time::interval(COMMIT_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            batch = batches.recv() => {
-                let Some(batch) = batch else { break };
-                futures::stream::iter(batch.settled)
-                    .for_each_concurrent(WRITES_AT_ONCE, |settled| settle(&projection, &waiters, settled))
-                    .await;
-                done.extend(batch.ledger);
-            }
+            ledger = written.next() => match ledger {
+                Some(ledger) => done.extend(ledger),
+                None => break,
+            },
             _ = tick.tick() => commit(&offsets, &mut done, CommitMode::Async),
         }
     }
     commit(&offsets, &mut done, CommitMode::Sync);
 }
 
-async fn settle(projection: &Projection, waiters: &Waiters, settled: Settled) {
-    for fact in &settled.facts {
-        projection.write(fact).await;
+/// Writes a batch, answers whoever waits for it, and returns how far it goes.
+async fn settle(projection: Arc<Projection>, waiters: Arc<Waiters>, batch: Committed) -> Offsets {
+    projection.write(batch.facts()).await;
+    for settled in batch.settled {
+        if let Some((command_id, decided)) = settled.reply {
+            waiters.answer(command_id, &Reply::Decided(decided));
+        }
     }
-    if let Some((command_id, decided)) = settled.reply {
-        waiters.answer(command_id, &Reply::Decided(decided));
-    }
+    batch.ledger
 }
 
 /// Says how far the tables are. Lost: the next owner writes a few rows again.
-fn commit(offsets: &Reader, done: &mut HashMap<(&'static str, i32), i64>, mode: CommitMode) {
+fn commit(offsets: &Reader, done: &mut Offsets, mode: CommitMode) {
     if done.is_empty() {
         return;
     }

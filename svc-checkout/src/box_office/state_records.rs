@@ -186,6 +186,7 @@ pub fn event_out(book: &EventBook) -> record::EventBook {
                 sale_ends_at: ticket_type.sale_ends_at.map(Timestamp::as_micros),
             })
             .collect(),
+        first_order_at: book.first_order_at.map(Timestamp::as_micros),
     }
 }
 
@@ -221,6 +222,7 @@ fn event_in(book: &record::EventBook) -> Result<EventBook, RecordError> {
         stock_version: book.stock_version,
         tickets_issued: book.tickets_issued,
         ticket_types,
+        first_order_at: book.first_order_at.map(Timestamp::from_micros),
     })
 }
 

@@ -17,12 +17,15 @@ use tokio::runtime::Handle;
 use super::EngineConfig;
 use super::kafka::{CALL_TIMEOUT, Reader, reader, transactional_producer};
 use super::partition::{Partition, RememberedBatch};
-use super::projector::Projection;
+use super::projector::{Projection, fact_of};
 use super::state_records::{self as state, Entity, Key, StateError};
 use crate::domain::books::{Changes, CommandEffect};
+use crate::domain::command::Fact;
 
 /// Longer than this and the state is read again: its tombstones live 60 s.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Facts whose rows are written together.
+const FACTS_AT_ONCE: usize = 500;
 const POLL: Duration = Duration::from_millis(100);
 /// The broker ends a dead owner's transaction within this time once it is fenced.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -232,12 +235,13 @@ impl Takeover {
                     _ => (element.partition(), Offset::Beginning),
                 })
                 .collect();
+            let mut facts = Vec::new();
             read_to_end(consumer, topic, &from, started, |message| {
                 let Some(payload) = message.payload() else {
                     return Ok(());
                 };
                 match self.open(payload)? {
-                    Ok(datum) => self.runtime.block_on(self.projection.write_record(&datum)),
+                    Ok(datum) => facts.extend(fact_of(&datum)),
                     Err(error) => tracing::error!(
                         topic,
                         partition = message.partition(),
@@ -246,10 +250,20 @@ impl Takeover {
                         "ledger record not readable"
                     ),
                 }
+                if facts.len() >= FACTS_AT_ONCE {
+                    self.write(&mut facts);
+                }
                 Ok(())
             })?;
+            self.write(&mut facts);
         }
         Ok(())
+    }
+
+    fn write(&self, facts: &mut Vec<Fact>) {
+        let write = self.projection.write(facts.iter().collect());
+        self.runtime.block_on(write);
+        facts.clear();
     }
 
     fn finish(

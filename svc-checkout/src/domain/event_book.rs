@@ -76,6 +76,8 @@ pub struct EventBook {
     pub tickets_issued: i64,
     /// Every ticket type.
     pub ticket_types: Vec<TicketTypeBook>,
+    /// When the first order was placed. `None`: none yet, or not known.
+    pub first_order_at: Option<Timestamp>,
 }
 
 /// What the catalog says may be sold, as one ticket type.
@@ -126,6 +128,7 @@ impl EventBook {
             stock_version: 0,
             tickets_issued: 0,
             ticket_types: Vec::new(),
+            first_order_at: None,
         };
         book.take_offers(inventory);
         book

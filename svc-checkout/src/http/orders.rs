@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use platform::auth::{Caller, Role};
+use platform::clock::Timestamp;
 use platform::http::{Code, ETag, IdempotencyKey, Json, Page, PageQuery, Path, Problem};
 use platform::ids::{derived_id, new_id};
 use serde::{Deserialize, Serialize};
@@ -121,16 +122,16 @@ pub async fn place(
         ),
         None => new_id(),
     };
-    let order_id = Order::id_of_command(command_id);
-    // A repeat is recognized by its order for ever, whatever the box office still remembers; and
+    let order_id = Order::id_of_command(body.event_id, command_id);
+    // A repeat is recognized by its order for ever: by the box office, or where that may have forgotten it, here; and
     // before anything is refused, else the last seat's own order would refuse its repeat.
-    let known = match &key {
-        Some(_) => app
-            .orders
-            .find(order_id)
-            .await
-            .map_err(refusals::database)?,
-        None => None,
+    let may_be_forgotten =
+        key.is_some() && !app.memory.is_complete(body.event_id, Timestamp::now());
+    let known = if may_be_forgotten {
+        let row = app.orders.find(order_id).await;
+        row.map_err(refusals::database)?
+    } else {
+        None
     };
     let order = match known {
         Some(order) if order.fingerprint != fingerprint => {

@@ -154,10 +154,9 @@ impl Incarnation<'_> {
         for (id, part) in decided {
             let key = self.commands_key(id);
             self.inventory.remove(&id);
-            self.engine
-                .shared
-                .worklist
-                .update(id, &part.changes, part.now);
+            let shared = &self.engine.shared;
+            shared.worklist.update(id, &part.changes, part.now);
+            shared.memory.update(id, part.changes.events.values());
             for dead in &part.dead {
                 tracing::error!(
                     partition = id,

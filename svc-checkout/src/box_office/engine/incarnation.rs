@@ -29,6 +29,10 @@ const IDLE_POLL: Duration = Duration::from_millis(10);
 /// A batch is closed after this time even when more commands keep coming.
 const GATHER_FOR: Duration = Duration::from_millis(4);
 
+/// As long as the rows of some hundred orders take.
+const GATHER_WHILE_BEHIND_FOR: Duration = Duration::from_millis(50);
+const BEHIND_POLL: Duration = Duration::from_millis(2);
+
 /// Why an incarnation ended.
 pub(super) enum Exit {
     /// Asked to; its partitions are handed over.
@@ -99,7 +103,7 @@ impl<'a> Incarnation<'a> {
         };
         self.consumer.context().close();
         for id in self.partitions.keys() {
-            self.engine.shared.worklist.drop_partition(*id);
+            self.engine.shared.drop_partition(*id);
         }
         exit
     }
@@ -167,31 +171,50 @@ impl<'a> Incarnation<'a> {
         }
     }
 
-    /// Drains what is there, up to a full batch or a few milliseconds.
+    /// Drains what is there, up to a full batch or a few milliseconds; longer while the projector is behind, since the
+    /// answers would wait for it anyway and a larger batch costs everybody less.
     pub(super) fn gather(&mut self) -> Result<Vec<Incoming>, Exit> {
         let mut batch = Vec::new();
-        let mut started = Instant::now();
+        let mut first_at = None;
         let mut wait = IDLE_POLL;
-        while let Some(polled) = self.consumer.poll(wait) {
-            match polled {
-                Ok(message) => {
-                    if batch.is_empty() {
-                        started = Instant::now();
-                    }
-                    let incoming = self.read(&message)?;
-                    batch.push(incoming);
+        loop {
+            let drained = match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    batch.push(self.read(&message)?);
+                    false
                 }
-                Err(error) => self.check(&error)?,
-            }
-            if batch.len() >= self.engine.config.max_batch
-                || started.elapsed() > GATHER_FOR
+                Some(Err(error)) => {
+                    self.check(&error)?;
+                    false
+                }
+                None => true,
+            };
+            if batch.is_empty() && drained
+                || batch.len() >= self.engine.config.max_batch
                 || self.consumer.context().has_events()
             {
                 break;
             }
-            wait = Duration::ZERO;
+            let gathering = first_at.get_or_insert_with(Instant::now).elapsed();
+            if self.projector_is_behind() {
+                if gathering > GATHER_WHILE_BEHIND_FOR {
+                    break;
+                }
+                wait = BEHIND_POLL;
+            } else {
+                if drained || gathering > GATHER_FOR {
+                    break;
+                }
+                wait = Duration::ZERO;
+            }
         }
         Ok(batch)
+    }
+
+    /// Whether a committed batch waits for its turn.
+    fn projector_is_behind(&self) -> bool {
+        let committed = &self.engine.committed;
+        committed.capacity() < committed.max_capacity()
     }
 
     fn read(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Result<Incoming, Exit> {

@@ -78,7 +78,7 @@ impl Incarnation<'_> {
     pub(super) fn forget(&mut self, id: i32) {
         self.partitions.remove(&id);
         self.inventory.remove(&id);
-        self.engine.shared.worklist.drop_partition(id);
+        self.engine.shared.drop_partition(id);
     }
 
     /// Does what the group said, after the batch is committed.
@@ -215,10 +215,9 @@ impl Incarnation<'_> {
             .all(|event_id| partition_of(event_id, partitions) == id);
         self.inventory.insert(id, known);
         let books = &partition.books;
-        self.engine
-            .shared
-            .worklist
-            .adopt(id, books, partition.last_time);
+        let shared = &self.engine.shared;
+        shared.worklist.adopt(id, books, partition.last_time);
+        shared.memory.update(id, books.events());
         self.partitions.insert(id, partition);
     }
 }

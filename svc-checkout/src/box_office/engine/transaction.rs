@@ -1,7 +1,7 @@
 //! One batch, one transaction.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,6 +11,9 @@ use schemas::topics;
 
 use crate::box_office::changelog::{DEAD_TOPIC, Output};
 use crate::box_office::kafka::{CALL_TIMEOUT, TransactionalProducer};
+
+/// Between two looks whether all records have arrived: short against a transaction of some milliseconds.
+const DELIVERY_LOOK: Duration = Duration::from_micros(200);
 
 /// How a transaction failed.
 #[derive(Debug)]
@@ -81,7 +84,9 @@ pub(super) fn commit(
         if started.elapsed() > CALL_TIMEOUT {
             return Err(Failure::Abort("deliveries took too long".into()));
         }
-        producer.poll(std::time::Duration::from_millis(1));
+        // Not `poll(1 ms)`: it waits in whole milliseconds and spins through what is left, here all of it.
+        producer.poll(Duration::ZERO);
+        std::thread::sleep(DELIVERY_LOOK);
     }
     let ledger = producer
         .context()
@@ -124,7 +129,8 @@ fn produce(
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                 if started.elapsed() < CALL_TIMEOUT =>
             {
-                producer.poll(std::time::Duration::from_millis(1));
+                producer.poll(Duration::ZERO);
+                std::thread::sleep(DELIVERY_LOOK);
                 record = back;
             }
             Err((error, _)) => return Err(Failure::Abort(format!("produce: {error}"))),

@@ -16,7 +16,7 @@ pub(super) fn decide(
     command: &PlaceOrder,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let order_id = Order::id_of_command(command.command_id);
+    let order_id = Order::id_of_command(command.event_id, command.command_id);
     if let Some(effect) = desk.effect(command.command_id) {
         return repeat(desk, command, *effect);
     }
@@ -42,6 +42,7 @@ pub(super) fn decide(
     });
     if let Some(book) = desk.event_mut(command.event_id) {
         book.hold(&order.lines);
+        book.first_order_at.get_or_insert(now);
     }
     desk.count_buyer(command.event_id, command.user_id, &order.lines, 1);
     desk.remember(
