@@ -20,7 +20,7 @@ use platform::clock::Timestamp;
 const SEATS: u32 = 1_000_000;
 /// Java compiles what it runs often: the first minute of a server is not its speed.
 const HEAT_UP: Plan = Plan {
-    warm_up: Duration::from_secs(20),
+    warm_up: Duration::from_secs(60),
     measured: Duration::from_secs(1),
     runs: 1,
 };
