@@ -106,9 +106,7 @@ pub async fn run(
     let orders = Arc::new(OrderStore::new(Arc::clone(&session)).await?);
     let events = Arc::new(EventStore::new(Arc::clone(&session)).await?);
     let charges = ChargeStore::new(Arc::clone(&session)).await?;
-    let projection = Arc::new(Projection::new(
-        OrderStore::new(Arc::clone(&session)).await?,
-    ));
+    let projection = Arc::new(Projection::new(Arc::clone(&orders)));
 
     let (newer_inventory, inventory_for_engine) = std::sync::mpsc::channel();
     let shared = Shared {

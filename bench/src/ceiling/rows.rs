@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bench::meter::Meter;
 use futures::channel::mpsc::UnboundedReceiver;
-use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use platform::config::CqlConfig;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::{SerializeRow, SerializeValue};
@@ -127,14 +127,20 @@ impl Rows {
         for order in orders {
             buckets.entry(order.bucket()).or_default().push(order);
         }
-        let mut writes: Vec<BoxFuture<'_, Result<(), CqlError>>> = Vec::new();
+        let mut writes = Vec::new();
         for orders in buckets.values() {
-            for orders in orders.chunks(ORDERS_PER_BATCH) {
-                writes.push(self.write_orders(orders).boxed());
+            // Rows of one partition, so one batch is one write.
+            for some in orders.chunks(ORDERS_PER_BATCH) {
+                let rows = some.iter().map(|order| row(order)).collect();
+                writes.push(self.write_rows(&self.insert_order, rows).boxed());
             }
         }
-        for orders in orders.chunks(PLACES_PER_BATCH) {
-            writes.push(self.write_by_user(orders).boxed());
+        for some in orders.chunks(PLACES_PER_BATCH) {
+            let places = some
+                .iter()
+                .map(|order| (order.user_id, order.reserved_at.as_micros(), order.id))
+                .collect();
+            writes.push(self.write_rows(&self.insert_by_user, places).boxed());
         }
         stream::iter(writes)
             .buffer_unordered(WRITES_AT_ONCE)
@@ -142,26 +148,17 @@ impl Rows {
             .await
     }
 
-    async fn write_by_user(&self, orders: &[Order]) -> Result<(), CqlError> {
+    /// Some rows of one statement, in one request.
+    async fn write_rows<R: SerializeRow>(
+        &self,
+        statement: &PreparedStatement,
+        rows: Vec<R>,
+    ) -> Result<(), CqlError> {
         let mut batch = Batch::new(BatchType::Unlogged);
-        let mut values = Vec::with_capacity(orders.len());
-        for order in orders {
-            batch.append_statement(self.insert_by_user.clone());
-            values.push((order.user_id, order.reserved_at.as_micros(), order.id));
+        for _ in &rows {
+            batch.append_statement(statement.clone());
         }
-        self.session.batch(&batch, values).await?;
-        Ok(())
-    }
-
-    /// Rows of one partition, so one batch is one write.
-    async fn write_orders(&self, orders: &[&Order]) -> Result<(), CqlError> {
-        let mut batch = Batch::new(BatchType::Unlogged);
-        let mut values = Vec::with_capacity(orders.len());
-        for order in orders {
-            batch.append_statement(self.insert_order.clone());
-            values.push(row(order));
-        }
-        self.session.batch(&batch, values).await?;
+        self.session.batch(&batch, rows).await?;
         Ok(())
     }
 }

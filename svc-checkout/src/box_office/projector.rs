@@ -71,12 +71,12 @@ impl Committed {
 
 /// Writes facts into the tables.
 pub struct Projection {
-    store: OrderStore,
+    store: Arc<OrderStore>,
 }
 
 impl Projection {
     /// Over these tables.
-    pub fn new(store: OrderStore) -> Self {
+    pub fn new(store: Arc<OrderStore>) -> Self {
         Self { store }
     }
 
@@ -87,7 +87,21 @@ impl Projection {
         for fact in facts {
             match fact {
                 Fact::Reserved(order) => reserved.push(Arc::clone(order)),
-                other => changes.push(until_written(|| self.write_one(other)).boxed()),
+                Fact::Expired(order) => {
+                    changes.push(until_written(|| self.store.write_ended(order)).boxed());
+                }
+                Fact::Confirmed(order) => {
+                    changes.push(until_written(|| self.store.write_paid(order)).boxed());
+                }
+                Fact::PaymentFailed(failed) => {
+                    let write = || {
+                        self.store
+                            .write_version(failed.order_id, failed.version, failed.at)
+                    };
+                    changes.push(until_written(write).boxed());
+                }
+                // The refund's own entries are in checkout.state; the row does not change.
+                Fact::RefundDue(_) | Fact::Refunded { .. } => {}
             }
         }
         let new_orders = async {
@@ -99,21 +113,6 @@ impl Projection {
             .buffer_unordered(WRITES_AT_ONCE)
             .collect::<()>();
         futures::join!(new_orders, changes);
-    }
-
-    async fn write_one(&self, fact: &Fact) -> Result<(), CqlError> {
-        match fact {
-            Fact::Reserved(order) => self.store.write_reserved(std::slice::from_ref(order)).await,
-            Fact::Expired(order) => self.store.write_ended(order).await,
-            Fact::Confirmed(order) => self.store.write_paid(order).await,
-            Fact::PaymentFailed(failed) => {
-                self.store
-                    .write_version(failed.order_id, failed.version, failed.at)
-                    .await
-            }
-            // The refund's own entries are in checkout.state; the row does not change.
-            Fact::RefundDue(_) | Fact::Refunded { .. } => Ok(()),
-        }
     }
 }
 

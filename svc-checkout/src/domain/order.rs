@@ -124,7 +124,7 @@ pub struct Order {
 }
 
 /// Bytes of an order's id that are its event's. 40 bits keep events apart; two that share them share partitions of a
-/// table and nothing else. 76 bits are left for the command: among ten million orders of one event two meet with a
+/// table and nothing else. 82 bits are left for the command: among ten million orders of one event two meet with a
 /// chance below 1 in a billion, and the second would be refused as a repeat with another body.
 const EVENT_BYTES: usize = 5;
 

@@ -84,9 +84,7 @@ pub(super) fn commit(
         if started.elapsed() > CALL_TIMEOUT {
             return Err(Failure::Abort("deliveries took too long".into()));
         }
-        // Not `poll(1 ms)`: it waits in whole milliseconds and spins through what is left, here all of it.
-        producer.poll(Duration::ZERO);
-        std::thread::sleep(DELIVERY_LOOK);
+        serve_deliveries(producer);
     }
     let ledger = producer
         .context()
@@ -100,6 +98,13 @@ pub(super) fn commit(
         .map_err(|error| classify("commit", &error))?;
     metrics::histogram!("checkout_transaction_seconds").record(started.elapsed().as_secs_f64());
     Ok(ledger)
+}
+
+/// Takes the deliveries that have come and leaves the client a moment for more.
+fn serve_deliveries(producer: &TransactionalProducer) {
+    // Not `poll(1 ms)`: it waits in whole milliseconds and spins through what is left, here all of it.
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(DELIVERY_LOOK);
 }
 
 fn produce(
@@ -129,8 +134,7 @@ fn produce(
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                 if started.elapsed() < CALL_TIMEOUT =>
             {
-                producer.poll(Duration::ZERO);
-                std::thread::sleep(DELIVERY_LOOK);
+                serve_deliveries(producer);
                 record = back;
             }
             Err((error, _)) => return Err(Failure::Abort(format!("produce: {error}"))),
