@@ -70,6 +70,11 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// Year in UTC.
+    pub fn year(self) -> i32 {
+        OffsetDateTime::from(self).year()
+    }
+
     /// Later by `by`, at most [`Timestamp::MAX`].
     pub fn saturating_add(self, by: Duration) -> Self {
         Self::from_micros(self.0.saturating_add(micros(by)))

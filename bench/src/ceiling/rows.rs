@@ -25,8 +25,10 @@ use crate::order::{CURRENCY, Order, PRICE};
 const WRITES_AT_ONCE: usize = 64;
 /// Keeps a batch below the 40 KiB at which the databases begin to refuse it.
 const ORDERS_PER_BATCH: usize = 30;
-/// Partitions of a batch above which Cassandra warns.
-const PLACES_PER_BATCH: usize = 10;
+/// Keeps a batch far below that.
+const PLACES_PER_BATCH: usize = 160;
+/// Partitions of the places of a year.
+const PLACE_BUCKETS: u8 = 64;
 /// Batches whose rows are written at once.
 const BATCHES_AT_ONCE: usize = 4;
 
@@ -79,7 +81,8 @@ impl Rows {
             .await?,
             insert_by_user: cql::prepare(
                 &session,
-                "INSERT INTO orders_by_user (user_id, reserved_at, order_id) VALUES (?, ?, ?)",
+                "INSERT INTO orders_by_user (year, bucket, user_id, reserved_at, order_id) \
+                 VALUES (?, ?, ?, ?, ?)",
             )
             .await?,
             session,
@@ -123,24 +126,24 @@ impl Rows {
     }
 
     async fn write(&self, orders: &[Order]) -> Result<(), CqlError> {
-        let mut buckets: HashMap<i64, Vec<&Order>> = HashMap::new();
+        // Rows of one partition, so one batch is one write.
+        let mut rows: HashMap<i64, Vec<OrderRow>> = HashMap::new();
+        let mut places: HashMap<i8, Vec<Place>> = HashMap::new();
         for order in orders {
-            buckets.entry(order.bucket()).or_default().push(order);
+            rows.entry(order.bucket()).or_default().push(row(order));
+            let place = place(order);
+            places.entry(place.1).or_default().push(place);
         }
         let mut writes = Vec::new();
-        for orders in buckets.values() {
-            // Rows of one partition, so one batch is one write.
-            for some in orders.chunks(ORDERS_PER_BATCH) {
-                let rows = some.iter().map(|order| row(order)).collect();
-                writes.push(self.write_rows(&self.insert_order, rows).boxed());
+        for rows in rows.into_values() {
+            for some in chunks(rows, ORDERS_PER_BATCH) {
+                writes.push(self.write_rows(&self.insert_order, some).boxed());
             }
         }
-        for some in orders.chunks(PLACES_PER_BATCH) {
-            let places = some
-                .iter()
-                .map(|order| (order.user_id, order.reserved_at.as_micros(), order.id))
-                .collect();
-            writes.push(self.write_rows(&self.insert_by_user, places).boxed());
+        for places in places.into_values() {
+            for some in chunks(places, PLACES_PER_BATCH) {
+                writes.push(self.write_rows(&self.insert_by_user, some).boxed());
+            }
         }
         stream::iter(writes)
             .buffer_unordered(WRITES_AT_ONCE)
@@ -161,6 +164,25 @@ impl Rows {
         self.session.batch(&batch, rows).await?;
         Ok(())
     }
+}
+
+/// Year, bucket, buyer, time, order.
+type Place = (i32, i8, Uuid, i64, Uuid);
+
+fn place(order: &Order) -> Place {
+    let [.., last] = order.user_id.into_bytes();
+    let bucket = (last % PLACE_BUCKETS).cast_signed();
+    let at = order.reserved_at;
+    (at.year(), bucket, order.user_id, at.as_micros(), order.id)
+}
+
+fn chunks<R>(rows: Vec<R>, most: usize) -> Vec<Vec<R>> {
+    let mut rows = rows.into_iter().peekable();
+    std::iter::from_fn(|| {
+        rows.peek()?;
+        Some(rows.by_ref().take(most).collect())
+    })
+    .collect()
 }
 
 fn row(order: &Order) -> OrderRow<'_> {

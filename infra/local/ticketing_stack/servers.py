@@ -16,7 +16,7 @@ from .templates import rendered
 
 # Heaps for a machine of two cores that compiles at the same time.
 KAFKA_HEAP = ["-Xms256m", "-Xmx512m"]
-CASSANDRA_HEAP = ["-Xms512m", "-Xmx1g"]
+CASSANDRA_HEAP = ["-Xms1g", "-Xmx1g", "-XX:G1HeapRegionSize=4m"]
 # It answers a few calls when services start, so its own start is what counts: the quick
 # compiler alone takes half of the time.
 REGISTRY_JVM = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]

@@ -82,37 +82,34 @@ impl Projection {
 
     /// Writes facts, however long the database is away: a committed fact is never given up.
     pub async fn write(&self, facts: Vec<&Fact>) {
-        let mut reserved = Vec::new();
-        let mut changes = Vec::new();
+        let (mut reserved, mut paid, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        let mut versions = Vec::new();
         for fact in facts {
             match fact {
                 Fact::Reserved(order) => reserved.push(Arc::clone(order)),
-                Fact::Expired(order) => {
-                    changes.push(until_written(|| self.store.write_ended(order)).boxed());
-                }
-                Fact::Confirmed(order) => {
-                    changes.push(until_written(|| self.store.write_paid(order)).boxed());
-                }
-                Fact::PaymentFailed(failed) => {
-                    let write = || {
-                        self.store
-                            .write_version(failed.order_id, failed.version, failed.at)
-                    };
-                    changes.push(until_written(write).boxed());
-                }
+                Fact::Confirmed(order) => paid.push(Arc::clone(order)),
+                Fact::Expired(order) => ended.push(Arc::clone(order)),
+                Fact::PaymentFailed(failed) => versions.push(failed),
                 // The refund's own entries are in checkout.state; the row does not change.
                 Fact::RefundDue(_) | Fact::Refunded { .. } => {}
             }
         }
-        let new_orders = async {
-            if !reserved.is_empty() {
-                until_written(|| self.store.write_reserved(&reserved)).await;
-            }
-        };
-        let changes = stream::iter(changes)
+        let versions = versions.into_iter().map(|failed| {
+            let write = || {
+                self.store
+                    .write_version(failed.order_id, failed.version, failed.at)
+            };
+            until_written(write).boxed()
+        });
+        let versions = stream::iter(versions.collect::<Vec<_>>())
             .buffer_unordered(WRITES_AT_ONCE)
             .collect::<()>();
-        futures::join!(new_orders, changes);
+        futures::join!(
+            until_written(|| self.store.write_reserved(&reserved)),
+            until_written(|| self.store.write_paid(&paid)),
+            until_written(|| self.store.write_ended(&ended)),
+            versions,
+        );
     }
 }
 

@@ -159,7 +159,7 @@ pub async fn place(
         .of_tickets([&*order])
         .await
         .map_err(refusals::database)?;
-    let out = order_out(&order, &events);
+    let out = order_out(&order, &events, &app.ticket_signer);
     Ok((StatusCode::CREATED, ETag(order.version), axum::Json(out)))
 }
 
@@ -205,10 +205,9 @@ pub async fn list(
 ) -> Result<axum::Json<Page<OrderOut>>, Problem> {
     let after: Option<Position> = page.cursor()?;
     let limit = page.limit();
-    let wanted = i32::try_from(limit + 1).unwrap_or(i32::MAX);
     let positions = app
         .orders
-        .list_by_user(caller.user_id, after, wanted)
+        .list_by_user(caller.user_id, after, limit + 1)
         .await
         .map_err(refusals::database)?;
     let page = Page::cut(positions, limit, |position| *position);
@@ -224,7 +223,7 @@ pub async fn list(
         .map_err(refusals::database)?;
     let items = orders
         .iter()
-        .map(|order| order_out(order, &events))
+        .map(|order| order_out(order, &events, &app.ticket_signer))
         .collect();
     Ok(axum::Json(Page {
         items,
@@ -250,7 +249,10 @@ pub async fn get(
         .of_tickets([&order])
         .await
         .map_err(refusals::database)?;
-    Ok((ETag(order.version), axum::Json(order_out(&order, &events))))
+    Ok((
+        ETag(order.version),
+        axum::Json(order_out(&order, &events, &app.ticket_signer)),
+    ))
 }
 
 /// The order, if the caller may see it; else it is not there.

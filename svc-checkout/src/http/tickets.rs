@@ -27,10 +27,9 @@ pub async fn list(
 ) -> Result<axum::Json<Page<TicketOut>>, Problem> {
     let after: Option<Position> = page.cursor()?;
     let limit = page.limit();
-    let wanted = i32::try_from(limit + 1).unwrap_or(i32::MAX);
     let found = app
         .orders
-        .list_tickets(caller.user_id, after, wanted)
+        .list_tickets(caller.user_id, after, limit + 1)
         .await
         .map_err(refusals::database)?;
     let page = Page::cut(found, limit, |(at, id, _)| (*at, *id));
@@ -56,7 +55,7 @@ pub async fn list(
                 .tickets
                 .iter()
                 .find(|ticket| ticket.id == *ticket_id)?;
-            Some(ticket_out(order, ticket, &events))
+            Some(ticket_out(order, ticket, &events, &app.ticket_signer))
         })
         .collect();
     Ok(axum::Json(Page {

@@ -1,6 +1,7 @@
 //! Orders and tickets: projections of the ledger.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -14,23 +15,19 @@ use uuid::Uuid;
 
 use crate::domain::order::Order;
 
+mod places;
 mod rows;
 
-use rows::{OrderRow, PaidRow, ReservedRow, bucket, order_of};
+pub use places::Position;
+use places::{Places, partition_of};
+use rows::{EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
 
 /// Rows of one page that are read at once.
 const READS_AT_ONCE: usize = 16;
 /// Requests of one call that are on their way at once.
 const WRITES_AT_ONCE: usize = 64;
-/// Keeps a batch below the 40 KiB at which the databases refuse it: an order of 20 lines has 1.3 KiB, of one 0.3 KiB.
-const ORDERS_PER_BATCH: usize = 30;
-/// Keeps a batch far below those 40 KiB.
-const TICKETS_PER_BATCH: usize = 100;
-/// Cassandra warns of unlogged batches with more partitions.
-const PLACES_PER_BATCH: usize = 10;
-
-/// Where a page of a buyer's orders or tickets goes on: time in µs and id of its last entry.
-pub type Position = (i64, Uuid);
+/// Of the rows in one batch. The databases refuse batches of more than 40 KiB; sizes are guessed generously.
+const BATCH_BYTES: usize = 16 << 10;
 
 /// Reads and writes orders.
 pub struct OrderStore {
@@ -39,13 +36,11 @@ pub struct OrderStore {
     insert_paid: PreparedStatement,
     update_ended: PreparedStatement,
     update_version: PreparedStatement,
-    insert_by_user: PreparedStatement,
-    insert_ticket: PreparedStatement,
+    insert_order_place: PreparedStatement,
+    insert_ticket_place: PreparedStatement,
     select: PreparedStatement,
-    select_by_user: PreparedStatement,
-    select_by_user_after: PreparedStatement,
-    select_tickets: PreparedStatement,
-    select_tickets_after: PreparedStatement,
+    order_places: Places,
+    ticket_places: Places,
 }
 
 impl OrderStore {
@@ -70,8 +65,9 @@ impl OrderStore {
             )
             .await?,
             update_ended: prepare(
-                "UPDATE orders USING TIMESTAMP ? SET status = ?, version = ?, expires_at = null, \
-                 updated_at = ? WHERE bucket = ? AND order_id = ?",
+                "UPDATE orders USING TIMESTAMP :updated_at SET status = :status, version = :version, \
+                 expires_at = null, updated_at = :updated_at \
+                 WHERE bucket = :bucket AND order_id = :order_id",
             )
             .await?,
             update_version: prepare(
@@ -79,13 +75,14 @@ impl OrderStore {
                  WHERE bucket = ? AND order_id = ?",
             )
             .await?,
-            insert_by_user: prepare(
-                "INSERT INTO orders_by_user (user_id, reserved_at, order_id) VALUES (?, ?, ?)",
+            insert_order_place: prepare(
+                "INSERT INTO orders_by_user (year, bucket, user_id, reserved_at, order_id) \
+                 VALUES (?, ?, ?, ?, ?)",
             )
             .await?,
-            insert_ticket: prepare(
-                "INSERT INTO tickets_by_user (user_id, purchased_at, ticket_id, order_id) \
-                 VALUES (?, ?, ?, ?)",
+            insert_ticket_place: prepare(
+                "INSERT INTO tickets_by_user (year, bucket, user_id, purchased_at, ticket_id, order_id) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
             )
             .await?,
             select: prepare(
@@ -94,23 +91,18 @@ impl OrderStore {
                  FROM orders WHERE bucket = ? AND order_id = ?",
             )
             .await?,
-            select_by_user: prepare(
-                "SELECT reserved_at, order_id FROM orders_by_user WHERE user_id = ? LIMIT ?",
+            order_places: Places::new(
+                &session,
+                "orders_by_user",
+                ["reserved_at", "order_id"],
+                "reserved_at, order_id",
             )
             .await?,
-            select_by_user_after: prepare(
-                "SELECT reserved_at, order_id FROM orders_by_user \
-                 WHERE user_id = ? AND (reserved_at, order_id) < (?, ?) LIMIT ?",
-            )
-            .await?,
-            select_tickets: prepare(
-                "SELECT purchased_at, ticket_id, order_id FROM tickets_by_user \
-                 WHERE user_id = ? LIMIT ?",
-            )
-            .await?,
-            select_tickets_after: prepare(
-                "SELECT purchased_at, ticket_id, order_id FROM tickets_by_user \
-                 WHERE user_id = ? AND (purchased_at, ticket_id) < (?, ?) LIMIT ?",
+            ticket_places: Places::new(
+                &session,
+                "tickets_by_user",
+                ["purchased_at", "ticket_id"],
+                "purchased_at, ticket_id, order_id",
             )
             .await?,
             session,
@@ -118,81 +110,81 @@ impl OrderStore {
     }
 
     /// New orders, and the place of each among its buyer's.
-    ///
-    /// The rows of one bucket are one write. Their places are in a partition per buyer; some of them travel together,
-    /// since a request costs the database more than a row.
     pub async fn write_reserved(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
-        let mut buckets: HashMap<i64, Vec<&Order>> = HashMap::new();
-        for order in orders {
-            buckets.entry(bucket(order.id)).or_default().push(order);
-        }
-        let mut writes = Vec::new();
-        for orders in buckets.values() {
-            for some in orders.chunks(ORDERS_PER_BATCH) {
-                let rows = some.iter().map(|order| ReservedRow::of(order)).collect();
-                writes.push(self.write(&self.insert_reserved, rows).boxed());
-            }
-        }
-        for some in orders.chunks(PLACES_PER_BATCH) {
-            let places = some
-                .iter()
-                .map(|order| (order.user_id, order.reserved_at.as_micros(), order.id))
-                .collect();
-            writes.push(self.write(&self.insert_by_user, places).boxed());
-        }
-        stream::iter(writes)
+        let rows = orders
+            .iter()
+            .map(|order| (bucket(order.id), rows::bytes(order), ReservedRow::of(order)));
+        let places = orders.iter().map(|order| {
+            let at = order.reserved_at;
+            let (year, bucket) = partition_of(order.user_id, at);
+            let place = (year, bucket, order.user_id, at.as_micros(), order.id);
+            ((year, bucket), places::BYTES, place)
+        });
+        futures::try_join!(
+            self.write(&self.insert_reserved, grouped(rows)),
+            self.write(&self.insert_order_place, grouped(places)),
+        )?;
+        Ok(())
+    }
+
+    /// Paid orders with their tickets.
+    pub async fn write_paid(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
+        let rows = orders
+            .iter()
+            .map(|order| (bucket(order.id), rows::bytes(order), PaidRow::of(order)));
+        let places = orders.iter().flat_map(|order| {
+            let (user_id, at) = (order.user_id, order.updated_at);
+            let (year, bucket) = partition_of(user_id, at);
+            order.tickets.iter().map(move |ticket| {
+                let place = (year, bucket, user_id, at.as_micros(), ticket.id, order.id);
+                ((year, bucket), places::BYTES, place)
+            })
+        });
+        futures::try_join!(
+            self.write(&self.insert_paid, grouped(rows)),
+            self.write(&self.insert_ticket_place, grouped(places)),
+        )?;
+        Ok(())
+    }
+
+    /// Orders that ended unpaid.
+    pub async fn write_ended(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
+        let rows = orders
+            .iter()
+            .map(|order| (bucket(order.id), EndedRow::BYTES, EndedRow::of(order)));
+        self.write(&self.update_ended, grouped(rows)).await
+    }
+
+    /// Rows of one statement, as many requests as there are groups of them.
+    async fn write<R: SerializeRow + Send + Sync>(
+        &self,
+        statement: &PreparedStatement,
+        groups: Vec<Vec<R>>,
+    ) -> Result<(), CqlError> {
+        let requests = groups
+            .into_iter()
+            .map(|rows| self.write_together(statement, rows).boxed());
+        stream::iter(requests.collect::<Vec<_>>())
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
             .await
     }
 
-    /// Some rows of one statement, in one request.
-    async fn write<R: SerializeRow>(
+    async fn write_together<R: SerializeRow>(
         &self,
         statement: &PreparedStatement,
         rows: Vec<R>,
     ) -> Result<(), CqlError> {
+        // Alone it may be larger than a batch may.
+        if let [row] = rows.as_slice() {
+            self.session.execute_unpaged(statement, row).await?;
+            return Ok(());
+        }
         let mut batch = Batch::new(BatchType::Unlogged);
         for _ in &rows {
             batch.append_statement(statement.clone());
         }
         self.session.batch(&batch, rows).await?;
-        Ok(())
-    }
-
-    /// A paid order with its tickets.
-    pub async fn write_paid(&self, order: &Order) -> Result<(), CqlError> {
-        let at = order.updated_at.as_micros();
-        let row = PaidRow::of(order);
-        let paid = async {
-            self.session
-                .execute_unpaged(&self.insert_paid, &row)
-                .await?;
-            Ok(())
-        };
-        let tickets = async {
-            // One partition, so one batch is one write.
-            for some in order.tickets.chunks(TICKETS_PER_BATCH) {
-                let places = some
-                    .iter()
-                    .map(|ticket| (order.user_id, at, ticket.id, order.id))
-                    .collect();
-                self.write(&self.insert_ticket, places).await?;
-            }
-            Ok::<_, CqlError>(())
-        };
-        futures::try_join!(paid, tickets)?;
-        Ok(())
-    }
-
-    /// An order that ended unpaid.
-    pub async fn write_ended(&self, order: &Order) -> Result<(), CqlError> {
-        let at = order.updated_at.as_micros();
-        let status = order.status.as_str();
-        let values = (at, status, order.version, at, bucket(order.id), order.id);
-        self.session
-            .execute_unpaged(&self.update_ended, values)
-            .await?;
         Ok(())
     }
 
@@ -249,26 +241,11 @@ impl OrderStore {
         &self,
         user_id: Uuid,
         after: Option<Position>,
-        limit: i32,
+        limit: usize,
     ) -> Result<Vec<Position>, CqlError> {
-        let answer = match after {
-            None => {
-                self.session
-                    .execute_unpaged(&self.select_by_user, (user_id, limit))
-                    .await?
-            }
-            Some((at, id)) => {
-                let values = (user_id, at, id, limit);
-                self.session
-                    .execute_unpaged(&self.select_by_user_after, values)
-                    .await?
-            }
-        };
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        rows.rows::<Position>()
-            .map_err(CqlError::answer)?
-            .collect::<Result<_, _>>()
-            .map_err(CqlError::answer)
+        self.order_places
+            .list(&self.session, user_id, after, limit)
+            .await
     }
 
     /// A buyer's tickets, newest first: time and id of each with its order.
@@ -276,25 +253,49 @@ impl OrderStore {
         &self,
         user_id: Uuid,
         after: Option<Position>,
-        limit: i32,
+        limit: usize,
     ) -> Result<Vec<(i64, Uuid, Uuid)>, CqlError> {
-        let answer = match after {
-            None => {
-                self.session
-                    .execute_unpaged(&self.select_tickets, (user_id, limit))
-                    .await?
-            }
-            Some((at, id)) => {
-                let values = (user_id, at, id, limit);
-                self.session
-                    .execute_unpaged(&self.select_tickets_after, values)
-                    .await?
-            }
-        };
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        rows.rows::<(i64, Uuid, Uuid)>()
-            .map_err(CqlError::answer)?
-            .collect::<Result<_, _>>()
-            .map_err(CqlError::answer)
+        self.ticket_places
+            .list(&self.session, user_id, after, limit)
+            .await
+    }
+}
+
+/// Rows that go together, out of rows with their partition and about their size. What a partition gets is one request
+/// and, in the database, one write: both cost far more than a row.
+fn grouped<K: Eq + Hash, R>(rows: impl IntoIterator<Item = (K, usize, R)>) -> Vec<Vec<R>> {
+    let mut full = Vec::new();
+    let mut open: HashMap<K, (usize, Vec<R>)> = HashMap::new();
+    for (partition, bytes, row) in rows {
+        let (size, rows) = open.entry(partition).or_default();
+        if *size + bytes > BATCH_BYTES && !rows.is_empty() {
+            full.push(std::mem::take(rows));
+            *size = 0;
+        }
+        *size += bytes;
+        rows.push(row);
+    }
+    full.extend(open.into_values().map(|(_, rows)| rows));
+    full
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_partition_go_together_up_to_the_size_of_a_batch() {
+        let half = BATCH_BYTES / 2;
+        let rows = [
+            (1, half, "a"),
+            (2, half, "b"),
+            (1, half, "c"),
+            (1, half, "d"),
+            (2, 10 * BATCH_BYTES, "e"),
+        ];
+        let mut groups = grouped(rows);
+        groups.sort();
+        assert_eq!(groups, [vec!["a", "c"], vec!["b"], vec!["d"], vec!["e"]]);
+        assert!(grouped(Vec::<(u8, usize, ())>::new()).is_empty());
     }
 }

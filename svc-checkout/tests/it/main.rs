@@ -4,6 +4,7 @@ mod commands;
 mod expiry;
 mod orders;
 mod payments;
+mod store;
 
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};
 

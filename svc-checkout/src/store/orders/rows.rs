@@ -144,6 +144,35 @@ impl<'a> PaidRow<'a> {
     }
 }
 
+#[derive(SerializeRow)]
+pub(super) struct EndedRow<'a> {
+    bucket: i64,
+    order_id: Uuid,
+    version: i64,
+    status: &'a str,
+    updated_at: i64,
+}
+
+impl<'a> EndedRow<'a> {
+    /// About the size of a row.
+    pub(super) const BYTES: usize = 200;
+
+    pub(super) fn of(order: &'a Order) -> Self {
+        Self {
+            bucket: bucket(order.id),
+            order_id: order.id,
+            version: order.version,
+            status: order.status.as_str(),
+            updated_at: order.updated_at.as_micros(),
+        }
+    }
+}
+
+/// About the size of an order's row.
+pub(super) fn bytes(order: &Order) -> usize {
+    400 + 100 * (order.lines.len() + order.tickets.len())
+}
+
 fn line_rows(lines: &[Line]) -> Vec<LineRow> {
     lines
         .iter()

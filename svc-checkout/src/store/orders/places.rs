@@ -1,0 +1,102 @@
+//! Where a buyer's orders and tickets are found: tables of places, newest first.
+//!
+//! On an on-sale night nearly every order has another buyer. With a partition per buyer each order would be a write
+//! of its own, and these would cost the database more than all others together. So the buyers of a year share some
+//! partitions, ordered by buyer and then by time (docs/adr/0005). A list reads one of them per year.
+
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+use platform::cql::{self, CqlError};
+use scylla::client::session::Session;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
+
+/// Partitions of a year. A place has about 60 bytes: at 100 million orders a year a partition has 100 MB, which
+/// both databases still handle well.
+const BUCKETS: u8 = 64;
+/// No order is older than this system.
+const FIRST_YEAR: i32 = 2026;
+/// A list begins with the year that it is this much later: clocks differ, and an order may be of the next year.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60 * 60);
+
+/// About the size of a place.
+pub(super) const BYTES: usize = 100;
+
+/// Where a page of a buyer's orders or tickets goes on: time in µs and id of its last entry.
+pub type Position = (i64, Uuid);
+
+/// The partition of a buyer's places of one time: year and bucket.
+pub(super) fn partition_of(user_id: Uuid, at: Timestamp) -> (i32, i8) {
+    // The last bits are random, or of a hash, in every version of UUID.
+    let [.., last] = user_id.into_bytes();
+    (at.year().max(FIRST_YEAR), (last % BUCKETS).cast_signed())
+}
+
+/// Reads one table of places.
+pub(super) struct Places {
+    newest: PreparedStatement,
+    after: PreparedStatement,
+}
+
+impl Places {
+    /// Of `table`, whose rows are ordered by `at` and `id` and have `columns`.
+    pub(super) async fn new(
+        session: &Session,
+        table: &str,
+        [at, id]: [&str; 2],
+        columns: &str,
+    ) -> Result<Self, CqlError> {
+        let select =
+            format!("SELECT {columns} FROM {table} WHERE year = ? AND bucket = ? AND user_id = ?");
+        Ok(Self {
+            newest: cql::prepare(session, &format!("{select} LIMIT ?")).await?,
+            after: cql::prepare(
+                session,
+                &format!("{select} AND ({at}, {id}) < (?, ?) LIMIT ?"),
+            )
+            .await?,
+        })
+    }
+
+    /// A buyer's places, newest first.
+    pub(super) async fn list<R>(
+        &self,
+        session: &Session,
+        user_id: Uuid,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<R>, CqlError>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm>,
+    {
+        let newest = match after {
+            Some((at, _)) => Timestamp::from_micros(at),
+            None => Timestamp::now() + CLOCK_TOLERANCE,
+        };
+        let (newest_year, bucket) = partition_of(user_id, newest);
+        let mut found = Vec::new();
+        for year in (FIRST_YEAR..=newest_year).rev() {
+            if found.len() >= limit {
+                break;
+            }
+            let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
+            let answer = match after {
+                None => {
+                    let values = (year, bucket, user_id, wanted);
+                    session.execute_unpaged(&self.newest, values).await?
+                }
+                Some((at, id)) => {
+                    let values = (year, bucket, user_id, at, id, wanted);
+                    session.execute_unpaged(&self.after, values).await?
+                }
+            };
+            let rows = answer.into_rows_result().map_err(CqlError::answer)?;
+            for row in rows.rows::<R>().map_err(CqlError::answer)? {
+                found.push(row.map_err(CqlError::answer)?);
+            }
+        }
+        Ok(found)
+    }
+}

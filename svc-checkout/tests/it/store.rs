@@ -1,0 +1,163 @@
+//! Rows that no test through the API can make: of other years, and many at once.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use e2e::Stack;
+use platform::clock::Timestamp;
+use platform::config::CqlConfig;
+use platform::cql;
+use platform::ids::new_id;
+use platform::money::Money;
+use svc_checkout::domain::order::{Line, Order, Status, Ticket};
+use svc_checkout::store::MIGRATIONS;
+use svc_checkout::store::orders::OrderStore;
+use uuid::Uuid;
+
+/// Over a keyspace of its own: what is not in the ledger has no place in that of the service.
+async fn store(keyspace: &str) -> anyhow::Result<OrderStore> {
+    let config = CqlConfig {
+        nodes: vec![Stack::from_env().cql_nodes],
+        keyspace: keyspace.to_owned(),
+        replication_factor: 1,
+        datacenter: "datacenter1".to_owned(),
+        credentials: None,
+    };
+    cql::migrate(&config, MIGRATIONS).await?;
+    Ok(OrderStore::new(cql::connect(&config).await?).await?)
+}
+
+fn price(amount: i64) -> Money {
+    Money {
+        amount,
+        currency: "EUR".parse().expect("a currency"),
+    }
+}
+
+/// A paid order of one line.
+fn paid(event_id: Uuid, user_id: Uuid, at: &str, tickets: i64) -> anyhow::Result<Order> {
+    let at = Timestamp::parse(at)?;
+    let ticket_type_id = new_id();
+    Ok(Order {
+        id: Order::id_of_command(event_id, new_id()),
+        event_id,
+        user_id,
+        version: 3,
+        status: Status::Paid,
+        lines: vec![Line {
+            ticket_type_id,
+            quantity: tickets,
+            unit_price: price(100),
+            line_total: price(100 * tickets),
+        }],
+        total: price(100 * tickets),
+        reserved_at: at,
+        expires_at: None,
+        updated_at: at,
+        tickets: (1..=tickets)
+            .map(|number| Ticket {
+                id: new_id(),
+                number,
+                ticket_type_id,
+                kind: Arc::from("general"),
+                price: price(100),
+            })
+            .collect(),
+        payment_id: Some(new_id()),
+        fingerprint: [0; 32],
+    })
+}
+
+#[tokio::test]
+async fn lists_go_back_from_year_to_year() -> anyhow::Result<()> {
+    let store = store("test_checkout_lists").await?;
+    let (event_id, user_id) = (new_id(), new_id());
+    let mut orders = Vec::new();
+    for at in [
+        "2029-01-01T00:00:00Z",
+        "2028-12-31T23:59:59.999999Z",
+        "2026-01-01T00:00:00Z",
+    ] {
+        orders.push(Arc::new(paid(event_id, user_id, at, 1)?));
+    }
+    store.write_reserved(&orders).await?;
+    store.write_paid(&orders).await?;
+    let newest_first: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
+
+    let future = Some((
+        Timestamp::parse("2031-05-05T00:00:00Z")?.as_micros(),
+        Uuid::max(),
+    ));
+    let first = store.list_by_user(user_id, future, 2).await?;
+    let rest = store
+        .list_by_user(user_id, first.last().copied(), 2)
+        .await?;
+    let ids: Vec<Uuid> = first.iter().chain(&rest).map(|(_, id)| *id).collect();
+    assert_eq!(ids, newest_first);
+    assert_eq!((first.len(), rest.len()), (2, 1));
+
+    let tickets = store.list_tickets(user_id, future, 50).await?;
+    let ids: Vec<Uuid> = tickets.iter().map(|(_, _, order)| *order).collect();
+    assert_eq!(ids, newest_first);
+    let foreign = store.list_by_user(new_id(), future, 50).await?;
+    assert!(foreign.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_is_committed_at_once_is_written() -> anyhow::Result<()> {
+    let store = store("test_checkout_batches").await?;
+    let event_id = new_id();
+    // More than a batch may have: of one buyer, of many, and in one row.
+    let collector = new_id();
+    let mut orders = Vec::new();
+    for _ in 0..300 {
+        orders.push(Arc::new(paid(
+            event_id,
+            collector,
+            "2026-02-02T00:00:00Z",
+            2,
+        )?));
+        orders.push(Arc::new(paid(
+            event_id,
+            new_id(),
+            "2026-02-02T00:00:00Z",
+            1,
+        )?));
+    }
+    let large = Arc::new(paid(event_id, new_id(), "2026-02-02T00:00:00Z", 2_000)?);
+    orders.push(Arc::clone(&large));
+    store.write_reserved(&orders).await?;
+    store.write_paid(&orders).await?;
+
+    for order in &orders {
+        let found = store.find(order.id).await?.context("a written order")?;
+        assert_eq!(found.tickets, order.tickets);
+        assert_eq!(found.lines, order.lines);
+    }
+    let after = Some((
+        Timestamp::parse("2026-03-03T00:00:00Z")?.as_micros(),
+        Uuid::max(),
+    ));
+    assert_eq!(store.list_by_user(collector, after, 500).await?.len(), 300);
+    assert_eq!(store.list_tickets(collector, after, 900).await?.len(), 600);
+    let of_large = store.list_tickets(large.user_id, after, 5_000).await?;
+    assert_eq!(of_large.len(), 2_000);
+
+    let ended: Vec<Arc<Order>> = orders
+        .iter()
+        .map(|order| {
+            let mut order = Order::clone(order);
+            order.status = Status::Expired;
+            order.version += 1;
+            order.updated_at = Timestamp::parse("2026-02-02T00:00:01Z").expect("a time");
+            Arc::new(order)
+        })
+        .collect();
+    store.write_ended(&ended).await?;
+    for order in &ended {
+        let found = store.find(order.id).await?.context("an ended order")?;
+        assert_eq!((found.status, found.version), (Status::Expired, 4));
+    }
+    Ok(())
+}
