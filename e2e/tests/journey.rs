@@ -1,6 +1,6 @@
 //! The whole journey of a purchase, through the gateway, from a stranger to a ticket in the mailbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
 use e2e::events::concert;
@@ -39,7 +39,7 @@ async fn a_stranger_buys_tickets() -> anyhow::Result<()> {
         "{paid}"
     );
 
-    let tickets = tickets_of(api, &buyer, order_id).await?;
+    let tickets = tickets_of(api, &buyer, &paid).await?;
     let (seen, record) = payments
         .wait_for_key::<PaymentConfirmed>(order_id, SOON)
         .await?;
@@ -170,7 +170,8 @@ async fn order_once(api: &Api, buyer: &User, event: &PublishedEvent) -> anyhow::
 }
 
 /// Number and id of the buyer's tickets, which are all of this order.
-async fn tickets_of(api: &Api, buyer: &User, order: Uuid) -> anyhow::Result<Vec<(i64, String)>> {
+async fn tickets_of(api: &Api, buyer: &User, order: &Value) -> anyhow::Result<Vec<(i64, String)>> {
+    let issued = codes(&order["tickets"])?;
     eventually(SOON, "three tickets in the list", async || {
         let page = api.get("/v1/tickets").by(buyer).send().await?.expect(200)?;
         let items = page["items"].as_array().context("a list")?;
@@ -179,7 +180,7 @@ async fn tickets_of(api: &Api, buyer: &User, order: Uuid) -> anyhow::Result<Vec<
         }
         let mut tickets = Vec::new();
         for ticket in items {
-            ensure!(ticket["order_id"] == order.to_string(), "{ticket}");
+            ensure!(ticket["order_id"] == order["id"], "{ticket}");
             ensure!(ticket["status"] == "valid", "{ticket}");
             let number = ticket["number"].as_i64().context("a number")?;
             tickets.push((number, users::id_of(ticket)?.to_string()));
@@ -187,9 +188,26 @@ async fn tickets_of(api: &Api, buyer: &User, order: Uuid) -> anyhow::Result<Vec<
         tickets.sort();
         let numbers: Vec<i64> = tickets.iter().map(|(number, _)| *number).collect();
         ensure!(numbers == [1, 2, 3], "{numbers:?}");
+        ensure!(codes(&page["items"])? == issued, "{page} and {order}");
         Ok(Some(tickets))
     })
     .await
+}
+
+/// The codes of tickets that have no attendee yet.
+fn codes(tickets: &Value) -> anyhow::Result<BTreeSet<&str>> {
+    let tickets = tickets.as_array().context("a list of tickets")?;
+    let codes: BTreeSet<&str> = tickets.iter().filter_map(|t| t["code"].as_str()).collect();
+    ensure!(codes.len() == tickets.len(), "a code each: {tickets:?}");
+    for ticket in tickets {
+        ensure!(ticket.get("attendee") == Some(&Value::Null), "{ticket}");
+    }
+    for code in &codes {
+        let parts: Vec<&str> = code.split('.').collect();
+        let is_jws = parts.len() == 3 && parts.iter().all(|part| !part.is_empty());
+        ensure!(is_jws, "{code}");
+    }
+    Ok(codes)
 }
 
 fn cloud_event(headers: &BTreeMap<String, String>, order: Uuid) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use crate::box_office::memory::Memory;
 use crate::payment::Cashier;
 use crate::store::events::EventStore;
 use crate::store::orders::OrderStore;
+use crate::ticket_code::TicketSigner;
 
 /// The service, as a handler sees it. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct App {
     pub events: Arc<EventStore>,
     /// Payments.
     pub cashier: Arc<Cashier>,
+    /// Codes of tickets.
+    pub ticket_signer: Arc<TicketSigner>,
 }
 
 impl FromRef<App> for Arc<Verifier> {

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use platform::config::{AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, instance_name};
+use secrecy::SecretBox;
 
 use crate::box_office::EngineConfig;
 
-/// Everything that the service is told from outside.
-#[derive(Debug, Clone)]
+/// Bytes of the seed of the key that signs ticket codes: Ed25519.
+pub const TICKET_SIGNING_KEY_BYTES: usize = 32;
+
+/// Everything that `serve` needs.
+#[derive(Debug)]
 pub struct Config {
     /// Ports.
     pub http: HttpConfig,
@@ -19,6 +25,17 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The engine.
     pub engine: EngineConfig,
+    /// Seed of the key that signs ticket codes (`CHECKOUT_TICKET_SIGNING_KEY`).
+    pub ticket_signing_key: SecretBox<[u8; TICKET_SIGNING_KEY_BYTES]>,
+}
+
+/// Everything that `migrate` needs.
+#[derive(Debug)]
+pub struct MigrateConfig {
+    /// Kafka and the registry.
+    pub kafka: KafkaConfig,
+    /// The keyspace.
+    pub cql: CqlConfig,
 }
 
 /// A hold lasts this long unless configured: 10 min.
@@ -29,8 +46,9 @@ const REMEMBER_SECONDS: u64 = 24 * 3600;
 const MAX_BATCH: u32 = 2000;
 
 impl Config {
-    /// From `HTTP_ADDR`, `KAFKA_BROKERS`, … and the engine's own settings: `INSTANCE_NAME`,
-    /// `CHECKOUT_HOLD_SECONDS`, `CHECKOUT_REMEMBER_SECONDS`, `CHECKOUT_MAX_BATCH`.
+    /// From `HTTP_ADDR`, `KAFKA_BROKERS`, …, the engine's own settings (`INSTANCE_NAME`,
+    /// `CHECKOUT_HOLD_SECONDS`, `CHECKOUT_REMEMBER_SECONDS`, `CHECKOUT_MAX_BATCH`) and
+    /// `CHECKOUT_TICKET_SIGNING_KEY`.
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let http = HttpConfig::from_env(env);
         let kafka = KafkaConfig::from_env(env);
@@ -44,6 +62,7 @@ impl Config {
             60..=30 * 86_400,
         );
         let max_batch = env.or_in("CHECKOUT_MAX_BATCH", MAX_BATCH, 1..=10_000);
+        let ticket_signing_key = ticket_signing_key(env);
         let kafka = kafka?;
         Some(Self {
             http: http?,
@@ -58,6 +77,92 @@ impl Config {
             kafka,
             cql: cql?,
             auth: auth?,
+            ticket_signing_key: ticket_signing_key?,
         })
+    }
+}
+
+impl MigrateConfig {
+    /// From the settings of the stores: tables are made without the key that signs.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let kafka = KafkaConfig::from_env(env);
+        let cql = CqlConfig::from_env(env);
+        Some(Self {
+            kafka: kafka?,
+            cql: cql?,
+        })
+    }
+}
+
+fn ticket_signing_key(env: &mut Env) -> Option<SecretBox<[u8; TICKET_SIGNING_KEY_BYTES]>> {
+    env.required_with(
+        "CHECKOUT_TICKET_SIGNING_KEY",
+        "32 random bytes in base64, such as `openssl rand -base64 32` prints, the same for every instance",
+        |text| {
+            let key = STANDARD.decode(text).ok()?.try_into().ok()?;
+            Some(SecretBox::new(Box::new(key)))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "CHECKOUT_TICKET_SIGNING_KEY";
+    const KEY: &str = "c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlLiE=";
+
+    fn read(key: &'static str) -> Result<Config, platform::config::ConfigError> {
+        Env::from_map([
+            ("HTTP_ADDR", "127.0.0.1:8103"),
+            ("ADMIN_ADDR", "127.0.0.1:9103"),
+            ("KAFKA_BROKERS", "localhost:9092"),
+            ("EVENT_PARTITIONS", "6"),
+            ("KAFKA_REPLICATION_FACTOR", "1"),
+            ("SCHEMA_REGISTRY_URL", "http://localhost:8085"),
+            ("CQL_NODES", "localhost:9042"),
+            ("CQL_KEYSPACE", "checkout"),
+            ("CQL_REPLICATION_FACTOR", "1"),
+            ("CQL_DATACENTER", "datacenter1"),
+            ("AUTH_ISSUER", "http://localhost:8080"),
+            (
+                "AUTH_JWKS_URL",
+                "http://localhost:8101/.well-known/jwks.json",
+            ),
+            ("INSTANCE_NAME", "svc-checkout-1"),
+            (NAME, key),
+        ])
+        .read(Config::from_env)
+    }
+
+    #[test]
+    fn a_key_has_32_bytes_in_base64() {
+        assert!(read(KEY).is_ok());
+        for (key, missing) in [
+            ("", true),
+            ("AAAA", false),
+            ("not base64", false),
+            ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false),
+        ] {
+            let error = read(key).unwrap_err();
+            let [problem] = error.problems() else {
+                panic!("{key:?}: {error}");
+            };
+            assert_eq!((problem.name.as_str(), problem.missing), (NAME, missing));
+            assert!(
+                problem.expected.contains("openssl rand -base64 32"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        let shown = format!("{:?}", read(KEY).unwrap());
+        let bytes = STANDARD.decode(KEY).unwrap();
+        assert!(
+            !shown.contains(KEY) && !shown.contains(&format!("{bytes:?}")),
+            "{shown}"
+        );
     }
 }

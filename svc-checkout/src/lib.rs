@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod payment;
 pub mod routes;
 pub mod store;
+pub mod ticket_code;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,11 +45,12 @@ use box_office::projector::{self, BACKLOG, Projection};
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
-use config::Config;
+use config::{Config, MigrateConfig};
 use payment::{Cashier, Simulated};
 use store::events::EventStore;
 use store::orders::OrderStore;
 use store::simulated_charges::ChargeStore;
+use ticket_code::TicketSigner;
 
 /// Topics that this service owns.
 const OWN_TOPICS: &[Topic] = &[
@@ -61,7 +63,7 @@ const OWN_TOPICS: &[Topic] = &[
 ];
 
 /// Creates tables and topics and registers the records.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
     cql::migrate(&config.cql, store::MIGRATIONS).await?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     registry.require_compatibility().await?;
@@ -102,6 +104,7 @@ pub async fn run(
     topics::verify(&config.kafka, OWN_TOPICS)?;
     topics::verify(&config.kafka, &[CATALOG_EVENTS, CATALOG_INVENTORY])?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
+    let ticket_signer = Arc::new(TicketSigner::new(&config.ticket_signing_key)?);
     let session = cql::connect(&config.cql).await?;
     let orders = Arc::new(OrderStore::new(Arc::clone(&session)).await?);
     let events = Arc::new(EventStore::new(Arc::clone(&session)).await?);
@@ -212,6 +215,7 @@ pub async fn run(
         orders,
         events,
         cashier,
+        ticket_signer,
     };
     server::serve(
         listener,

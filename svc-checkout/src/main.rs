@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use platform::{Main, Start, run_main};
-use svc_checkout::config::Config;
+use svc_checkout::config::{Config, MigrateConfig};
 
 /// Orders are many small allocations: with the system's allocator every tenth cycle goes there.
 #[global_allocator]
@@ -19,6 +19,6 @@ fn main() -> ExitCode {
             let config = start.env.read(Config::from_env)?;
             svc_checkout::serve(config, start.metrics, start.shutdown).await
         },
-        async |env| svc_checkout::migrate(&env.read(Config::from_env)?).await,
+        async |env| svc_checkout::migrate(&env.read(MigrateConfig::from_env)?).await,
     )
 }

@@ -22,6 +22,8 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(orders::place, orders::list))
         .routes(routes!(orders::get))
+        .routes(routes!(orders::cancel::cancel))
+        .routes(routes!(orders::refund::refund))
         .routes(routes!(payments::pay))
         .routes(routes!(tickets::list))
 }

@@ -63,10 +63,12 @@ def environment(stack: Stack, service: str) -> dict[str, str]:
     }
     if service == "identity":
         own |= {
-            "IDENTITY_KEY_ENCRYPTION_KEY": _key_encryption_key(stack),
+            "IDENTITY_KEY_ENCRYPTION_KEY": _key(stack, "identity-key-encryption-key"),
             "IDENTITY_FIRST_ADMIN_EMAIL": FIRST_ADMIN_EMAIL,
             "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
         }
+    if service == "checkout":
+        own["CHECKOUT_TICKET_SIGNING_KEY"] = _key(stack, "checkout-ticket-signing-key")
     if service == "mailer":
         own |= {
             "SMTP_URL": f"smtp://{stack.address('smtp')}",
@@ -94,9 +96,9 @@ def _overrides(name: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
 
 
-def _key_encryption_key(stack: Stack) -> str:
-    """It encrypts rows in this stack's database, so it lives and dies with the data."""
-    file = stack.data / "identity-key-encryption-key"
+def _key(stack: Stack, name: str) -> str:
+    """32 random bytes. Rows and tickets of this stack depend on them, so they live and die with the data."""
+    file = stack.data / name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

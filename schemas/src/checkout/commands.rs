@@ -82,6 +82,8 @@ pub struct OrderRow {
     pub created_at: Micros,
     /// The payment that paid it.
     pub payment_id: Option<Uuid>,
+    /// When it changed last: the next change is later.
+    pub updated_at: Micros,
 }
 
 /// Tells the box office what became of a charge.
@@ -114,6 +116,44 @@ pub struct SettleRefund {
     pub order_id: Uuid,
     /// The refunded payment.
     pub payment_id: Uuid,
+}
+
+/// Asks the box office to end an unpaid order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelOrder {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+    /// The client has gone after this time; the command is refused then.
+    pub not_after: Micros,
+}
+
+/// Asks the box office to take a paid order back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundOrder {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Who asks.
+    pub user_id: Uuid,
+    /// The order's row.
+    pub row: OrderRow,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+    /// The client has gone after this time; the command is refused then.
+    pub not_after: Micros,
 }
 
 /// Asks the box office to fix an order for a payment attempt.
@@ -157,4 +197,16 @@ record!(
     "checkout.commands",
     "ticketing.checkout.StartPayment",
     "../../checkout.commands/StartPayment.avsc"
+);
+record!(
+    CancelOrder,
+    "checkout.commands",
+    "ticketing.checkout.CancelOrder",
+    "../../checkout.commands/CancelOrder.avsc"
+);
+record!(
+    RefundOrder,
+    "checkout.commands",
+    "ticketing.checkout.RefundOrder",
+    "../../checkout.commands/RefundOrder.avsc"
 );

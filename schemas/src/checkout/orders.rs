@@ -18,6 +18,27 @@ pub struct OrderLine {
     pub line_total: Money,
 }
 
+/// The buyer, or the end of the event, ended the hold; its stock is free again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// The key.
+    pub order_id: Uuid,
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order; grows by one with every record.
+    pub version: i64,
+    /// What was held.
+    pub lines: Vec<OrderLine>,
+    /// What was to be paid.
+    pub total: Money,
+    /// When the order was placed.
+    pub reserved_at: Micros,
+    /// When the box office decided.
+    pub cancelled_at: Micros,
+}
+
 /// The hold ended unpaid and its stock is free again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderExpired {
@@ -37,6 +58,30 @@ pub struct OrderExpired {
     pub reserved_at: Micros,
     /// When the box office decided.
     pub expired_at: Micros,
+}
+
+/// A paid order was taken back: its tickets are dead and their stock is free again. The money follows with
+/// PaymentRefundDue and PaymentRefunded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRefunded {
+    /// The key.
+    pub order_id: Uuid,
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order; grows by one with every record.
+    pub version: i64,
+    /// What was sold.
+    pub lines: Vec<OrderLine>,
+    /// What was paid.
+    pub total: Money,
+    /// When the order was placed.
+    pub reserved_at: Micros,
+    /// The payment that paid it; null for an order that was free.
+    pub payment_id: Option<Uuid>,
+    /// When the box office decided.
+    pub refunded_at: Micros,
 }
 
 /// Tickets are held for a buyer until expires_at.
@@ -76,4 +121,16 @@ record!(
     "checkout.orders",
     "ticketing.checkout.OrderReserved",
     "../../checkout.orders/OrderReserved.avsc"
+);
+record!(
+    OrderCancelled,
+    "checkout.orders",
+    "ticketing.checkout.OrderCancelled",
+    "../../checkout.orders/OrderCancelled.avsc"
+);
+record!(
+    OrderRefunded,
+    "checkout.orders",
+    "ticketing.checkout.OrderRefunded",
+    "../../checkout.orders/OrderRefunded.avsc"
 );

@@ -50,6 +50,8 @@ pub struct EndedOrder {
     pub settled: Vec<Uuid>,
     /// A payment whose end the provider has not told yet.
     pub open_payment: Option<Uuid>,
+    /// Its tickets were taken back: never again.
+    pub refunded: bool,
 }
 
 /// Account of one ticket type.

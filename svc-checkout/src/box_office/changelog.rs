@@ -34,10 +34,12 @@ pub struct Output {
 pub struct Changelog {
     reserved: Encoder<record::OrderReserved>,
     expired: Encoder<record::OrderExpired>,
+    cancelled: Encoder<record::OrderCancelled>,
+    refunded: Encoder<record::OrderRefunded>,
     confirmed: Encoder<record::PaymentConfirmed>,
     failed: Encoder<record::PaymentFailed>,
     refund_due: Encoder<record::PaymentRefundDue>,
-    refunded: Encoder<record::PaymentRefunded>,
+    refund_made: Encoder<record::PaymentRefunded>,
     stock: Encoder<record::StockLevel>,
     position: Encoder<record::PartitionPosition>,
     event: Encoder<record::EventBook>,
@@ -55,10 +57,12 @@ impl Changelog {
         Ok(Self {
             reserved: registry.register().await?,
             expired: registry.register().await?,
+            cancelled: registry.register().await?,
+            refunded: registry.register().await?,
             confirmed: registry.register().await?,
             failed: registry.register().await?,
             refund_due: registry.register().await?,
-            refunded: registry.register().await?,
+            refund_made: registry.register().await?,
             stock: registry.register().await?,
             position: registry.register().await?,
             event: registry.register().await?,
@@ -90,6 +94,22 @@ impl Changelog {
                 r.expired_at,
                 self.expired.encode(&r),
             ),
+            FactRecord::Cancelled(r) => (
+                topics::CHECKOUT_ORDERS.name,
+                r.order_id,
+                r.version.to_string(),
+                record::OrderCancelled::NAME,
+                r.cancelled_at,
+                self.cancelled.encode(&r),
+            ),
+            FactRecord::Refunded(r) => (
+                topics::CHECKOUT_ORDERS.name,
+                r.order_id,
+                r.version.to_string(),
+                record::OrderRefunded::NAME,
+                r.refunded_at,
+                self.refunded.encode(&r),
+            ),
             FactRecord::Confirmed(r) => (
                 topics::CHECKOUT_PAYMENTS.name,
                 r.order_id,
@@ -114,13 +134,13 @@ impl Changelog {
                 r.due_at,
                 self.refund_due.encode(&r),
             ),
-            FactRecord::Refunded(r) => (
+            FactRecord::RefundMade(r) => (
                 topics::CHECKOUT_PAYMENTS.name,
                 r.order_id,
                 r.payment_id.to_string(),
                 record::PaymentRefunded::NAME,
                 r.refunded_at,
-                self.refunded.encode(&r),
+                self.refund_made.encode(&r),
             ),
         };
         let key = order_id.to_string();

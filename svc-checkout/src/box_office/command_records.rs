@@ -5,16 +5,21 @@ use schemas::checkout as record;
 
 use super::records::{RecordError, bad, fingerprint_in, lines_in, lines_out, money_in, money_out};
 use crate::domain::command::{
-    Command, OrderRow, PaymentOutcome, PlaceOrder, SettlePayment, SettleRefund, StartPayment,
+    CancelOrder, Command, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, SettlePayment,
+    SettleRefund, StartPayment,
 };
 use crate::domain::order::Status;
 
-/// A command as one of its four records.
+/// A command as its record.
 pub enum CommandRecord {
     /// Hold tickets.
     PlaceOrder(record::PlaceOrder),
     /// Start a payment.
     StartPayment(record::StartPayment),
+    /// Cancel an order.
+    CancelOrder(record::CancelOrder),
+    /// Refund an order.
+    RefundOrder(record::RefundOrder),
     /// Settle a payment.
     SettlePayment(record::SettlePayment),
     /// Settle a refund.
@@ -44,6 +49,23 @@ pub fn command_out(command: &Command) -> CommandRecord {
             event_id: command.event_id,
             order_id: command.order_id,
             user_id: command.user_id,
+            fingerprint: command.fingerprint.to_vec(),
+            not_after: command.not_after.as_micros(),
+        }),
+        Command::CancelOrder(command) => CommandRecord::CancelOrder(record::CancelOrder {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            user_id: command.user_id,
+            fingerprint: command.fingerprint.to_vec(),
+            not_after: command.not_after.as_micros(),
+        }),
+        Command::RefundOrder(command) => CommandRecord::RefundOrder(record::RefundOrder {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            user_id: command.user_id,
+            row: row_out(&command.row),
             fingerprint: command.fingerprint.to_vec(),
             not_after: command.not_after.as_micros(),
         }),
@@ -83,6 +105,7 @@ fn row_out(row: &OrderRow) -> record::OrderRow {
         total: money_out(row.total),
         created_at: row.reserved_at.as_micros(),
         payment_id: row.payment_id,
+        updated_at: row.updated_at.as_micros(),
     }
 }
 
@@ -102,6 +125,7 @@ fn row_in(row: &record::OrderRow) -> Result<OrderRow, RecordError> {
         total: money_in(&row.total)?,
         reserved_at: Timestamp::from_micros(row.created_at),
         payment_id: row.payment_id,
+        updated_at: Timestamp::from_micros(row.updated_at),
     })
 }
 
@@ -128,6 +152,23 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
             event_id: record.event_id,
             order_id: record.order_id,
             user_id: record.user_id,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+            not_after: Timestamp::from_micros(record.not_after),
+        }),
+        CommandRecord::CancelOrder(record) => Command::CancelOrder(CancelOrder {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            user_id: record.user_id,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+            not_after: Timestamp::from_micros(record.not_after),
+        }),
+        CommandRecord::RefundOrder(record) => Command::RefundOrder(RefundOrder {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            user_id: record.user_id,
+            row: row_in(&record.row)?,
             fingerprint: fingerprint_in(&record.fingerprint)?,
             not_after: Timestamp::from_micros(record.not_after),
         }),

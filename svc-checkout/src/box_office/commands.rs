@@ -13,16 +13,20 @@ use crate::domain::command::Command;
 pub struct CommandEncoders {
     place_order: Encoder<record::PlaceOrder>,
     start_payment: Encoder<record::StartPayment>,
+    cancel_order: Encoder<record::CancelOrder>,
+    refund_order: Encoder<record::RefundOrder>,
     settle_payment: Encoder<record::SettlePayment>,
     settle_refund: Encoder<record::SettleRefund>,
 }
 
 impl CommandEncoders {
-    /// Registers the four records.
+    /// Registers the records.
     pub async fn register(registry: &Registry) -> Result<Self, RegistryError> {
         Ok(Self {
             place_order: registry.register().await?,
             start_payment: registry.register().await?,
+            cancel_order: registry.register().await?,
+            refund_order: registry.register().await?,
             settle_payment: registry.register().await?,
             settle_refund: registry.register().await?,
         })
@@ -34,6 +38,12 @@ impl CommandEncoders {
             CommandRecord::PlaceOrder(r) => (self.place_order.encode(&r), record::PlaceOrder::NAME),
             CommandRecord::StartPayment(r) => {
                 (self.start_payment.encode(&r), record::StartPayment::NAME)
+            }
+            CommandRecord::CancelOrder(r) => {
+                (self.cancel_order.encode(&r), record::CancelOrder::NAME)
+            }
+            CommandRecord::RefundOrder(r) => {
+                (self.refund_order.encode(&r), record::RefundOrder::NAME)
             }
             CommandRecord::SettlePayment(r) => {
                 (self.settle_payment.encode(&r), record::SettlePayment::NAME)
@@ -67,6 +77,8 @@ pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
     let record = match datum.name() {
         record::PlaceOrder::NAME => CommandRecord::PlaceOrder(datum.read()?),
         record::StartPayment::NAME => CommandRecord::StartPayment(datum.read()?),
+        record::CancelOrder::NAME => CommandRecord::CancelOrder(datum.read()?),
+        record::RefundOrder::NAME => CommandRecord::RefundOrder(datum.read()?),
         record::SettlePayment::NAME => CommandRecord::SettlePayment(datum.read()?),
         record::SettleRefund::NAME => CommandRecord::SettleRefund(datum.read()?),
         other => return Err(CommandError::Unknown(other)),

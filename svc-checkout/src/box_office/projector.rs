@@ -22,7 +22,7 @@ use super::kafka::Reader;
 use super::records::{FactRecord, fact_in};
 use super::waiters::{Reply, Waiters};
 use crate::domain::command::{Answer, Fact, Refusal};
-use crate::store::orders::OrderStore;
+use crate::store::orders::{End, OrderStore};
 
 /// Committed batches that wait for their rows, at most; then the engine decides no more.
 pub const BACKLOG: usize = 16;
@@ -88,10 +88,11 @@ impl Projection {
             match fact {
                 Fact::Reserved(order) => reserved.push(Arc::clone(order)),
                 Fact::Confirmed(order) => paid.push(Arc::clone(order)),
-                Fact::Expired(order) => ended.push(Arc::clone(order)),
+                Fact::Expired(order) | Fact::Cancelled(order) => ended.push(End::of(order)),
+                Fact::Refunded(order) => ended.push(End::refunded(order)),
                 Fact::PaymentFailed(failed) => versions.push(failed),
                 // The refund's own entries are in checkout.state; the row does not change.
-                Fact::RefundDue(_) | Fact::Refunded { .. } => {}
+                Fact::RefundDue(_) | Fact::RefundMade { .. } => {}
             }
         }
         let versions = versions.into_iter().map(|failed| {
@@ -119,6 +120,8 @@ pub fn fact_of(datum: &Datum<'_>) -> Option<Fact> {
         let record = match datum.name() {
             record::OrderReserved::NAME => FactRecord::Reserved(datum.read()?),
             record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
+            record::OrderCancelled::NAME => FactRecord::Cancelled(datum.read()?),
+            record::OrderRefunded::NAME => FactRecord::Refunded(datum.read()?),
             record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
             record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
             _ => return Ok(None),

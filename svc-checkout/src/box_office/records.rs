@@ -8,7 +8,7 @@ use schemas::catalog::{EventInventory, EventStatus};
 use schemas::checkout as record;
 use uuid::Uuid;
 
-use crate::domain::command::{Fact, PaymentFailed, RefundOwed};
+use crate::domain::command::{Fact, PaymentFailed, RefundOwed, RefundedOrder};
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
 
@@ -152,6 +152,10 @@ pub enum FactRecord {
     Reserved(record::OrderReserved),
     /// On checkout.orders.
     Expired(record::OrderExpired),
+    /// On checkout.orders.
+    Cancelled(record::OrderCancelled),
+    /// On checkout.orders.
+    Refunded(record::OrderRefunded),
     /// On checkout.payments.
     Confirmed(record::PaymentConfirmed),
     /// On checkout.payments.
@@ -159,7 +163,7 @@ pub enum FactRecord {
     /// On checkout.payments.
     RefundDue(record::PaymentRefundDue),
     /// On checkout.payments.
-    Refunded(record::PaymentRefunded),
+    RefundMade(record::PaymentRefunded),
 }
 
 /// Writes a fact as its record.
@@ -186,6 +190,27 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             total: money_out(order.total),
             reserved_at: order.reserved_at.as_micros(),
             expired_at: order.updated_at.as_micros(),
+        }),
+        Fact::Cancelled(order) => FactRecord::Cancelled(record::OrderCancelled {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            lines: lines_out(&order.lines),
+            total: money_out(order.total),
+            reserved_at: order.reserved_at.as_micros(),
+            cancelled_at: order.updated_at.as_micros(),
+        }),
+        Fact::Refunded(order) => FactRecord::Refunded(record::OrderRefunded {
+            order_id: order.order_id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            lines: lines_out(&order.lines),
+            total: money_out(order.total),
+            reserved_at: order.reserved_at.as_micros(),
+            payment_id: order.payment_id,
+            refunded_at: order.at.as_micros(),
         }),
         Fact::Confirmed(order) => FactRecord::Confirmed(record::PaymentConfirmed {
             order_id: order.id,
@@ -217,7 +242,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             amount: money_out(owed.amount),
             due_at: owed.due_at.as_micros(),
         }),
-        Fact::Refunded { owed, at } => FactRecord::Refunded(record::PaymentRefunded {
+        Fact::RefundMade { owed, at } => FactRecord::RefundMade(record::PaymentRefunded {
             order_id: owed.order_id,
             event_id: owed.event_id,
             payment_id: owed.payment_id,
@@ -227,57 +252,66 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
     }
 }
 
-/// Reads a fact that the projection has to write; refunds have no row.
+/// Reads a fact that the projection has to write; what is paid back has no row.
 pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
     Ok(Some(match record {
         FactRecord::Reserved(record) => Fact::Reserved(Arc::new(Order {
-            id: record.order_id,
-            event_id: record.event_id,
-            user_id: record.user_id,
-            version: record.version,
-            status: Status::Reserved,
-            lines: lines_in(&record.lines)?,
-            total: money_in(&record.total)?,
-            reserved_at: Timestamp::from_micros(record.reserved_at),
             expires_at: Some(Timestamp::from_micros(record.expires_at)),
-            updated_at: Timestamp::from_micros(record.reserved_at),
-            tickets: Vec::new(),
-            payment_id: None,
             fingerprint: fingerprint_in(&record.fingerprint)?,
+            ..unpaid(
+                [record.order_id, record.event_id, record.user_id],
+                record.version,
+                (&record.lines, &record.total),
+                record.reserved_at,
+            )?
         })),
         FactRecord::Expired(record) => Fact::Expired(Arc::new(Order {
-            id: record.order_id,
-            event_id: record.event_id,
-            user_id: record.user_id,
-            version: record.version,
             status: Status::Expired,
-            lines: lines_in(&record.lines)?,
-            total: money_in(&record.total)?,
-            reserved_at: Timestamp::from_micros(record.reserved_at),
-            expires_at: None,
             updated_at: Timestamp::from_micros(record.expired_at),
-            tickets: Vec::new(),
-            payment_id: None,
-            fingerprint: Fingerprint::default(),
+            ..unpaid(
+                [record.order_id, record.event_id, record.user_id],
+                record.version,
+                (&record.lines, &record.total),
+                record.reserved_at,
+            )?
         })),
-        FactRecord::Confirmed(record) => Fact::Confirmed(Arc::new(Order {
-            id: record.order_id,
+        FactRecord::Cancelled(record) => Fact::Cancelled(Arc::new(Order {
+            status: Status::Cancelled,
+            updated_at: Timestamp::from_micros(record.cancelled_at),
+            ..unpaid(
+                [record.order_id, record.event_id, record.user_id],
+                record.version,
+                (&record.lines, &record.total),
+                record.reserved_at,
+            )?
+        })),
+        FactRecord::Refunded(record) => Fact::Refunded(RefundedOrder {
+            order_id: record.order_id,
             event_id: record.event_id,
             user_id: record.user_id,
             version: record.version,
-            status: Status::Paid,
             lines: lines_in(&record.lines)?,
             total: money_in(&record.total)?,
+            payment_id: record.payment_id,
             reserved_at: Timestamp::from_micros(record.reserved_at),
-            expires_at: None,
+            at: Timestamp::from_micros(record.refunded_at),
+        }),
+        FactRecord::Confirmed(record) => Fact::Confirmed(Arc::new(Order {
+            status: Status::Paid,
             updated_at: Timestamp::from_micros(record.confirmed_at),
+            paid_at: Some(Timestamp::from_micros(record.confirmed_at)),
             tickets: record
                 .tickets
                 .iter()
                 .map(ticket_in)
                 .collect::<Result<_, _>>()?,
             payment_id: Some(record.payment_id).filter(|id| !id.is_nil()),
-            fingerprint: Fingerprint::default(),
+            ..unpaid(
+                [record.order_id, record.event_id, record.user_id],
+                record.version,
+                (&record.lines, &record.total),
+                record.reserved_at,
+            )?
         })),
         FactRecord::PaymentFailed(record) => Fact::PaymentFailed(PaymentFailed {
             order_id: record.order_id,
@@ -288,8 +322,34 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             attempt: u32::try_from(record.attempt).map_err(|e| bad("attempt", e.to_string()))?,
             at: Timestamp::from_micros(record.failed_at),
         }),
-        FactRecord::RefundDue(_) | FactRecord::Refunded(_) => return Ok(None),
+        FactRecord::RefundDue(_) | FactRecord::RefundMade(_) => return Ok(None),
     }))
+}
+
+/// What every record of an order tells, as an order that was just reserved.
+fn unpaid(
+    [id, event_id, user_id]: [Uuid; 3],
+    version: i64,
+    (lines, total): (&[record::OrderLine], &schemas::Money),
+    reserved_at: i64,
+) -> Result<Order, RecordError> {
+    let reserved_at = Timestamp::from_micros(reserved_at);
+    Ok(Order {
+        id,
+        event_id,
+        user_id,
+        version,
+        status: Status::Reserved,
+        lines: lines_in(lines)?,
+        total: money_in(total)?,
+        reserved_at,
+        expires_at: None,
+        updated_at: reserved_at,
+        tickets: Vec::new(),
+        paid_at: None,
+        payment_id: None,
+        fingerprint: Fingerprint::default(),
+    })
 }
 
 /// A refund as the state keeps it.

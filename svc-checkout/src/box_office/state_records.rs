@@ -281,6 +281,7 @@ fn hold_in(hold: &record::OpenHold) -> Result<Hold, RecordError> {
             expires_at: Some(expires_at),
             updated_at: Timestamp::from_micros(hold.updated_at),
             tickets: Vec::new(),
+            paid_at: None,
             payment_id: None,
             fingerprint: fingerprint_in(&hold.fingerprint)?,
         }),
@@ -349,6 +350,7 @@ pub fn ended_out(ended: &EndedOrder) -> record::EndedOrder {
         reserved_at: ended.reserved_at.as_micros(),
         settled: ended.settled.clone(),
         open_payment: ended.open_payment,
+        refunded: ended.refunded,
     }
 }
 
@@ -364,5 +366,6 @@ fn ended_in(ended: &record::EndedOrder) -> Result<EndedOrder, RecordError> {
         paid_by: ended.paid_by,
         settled: ended.settled.clone(),
         open_payment: ended.open_payment,
+        refunded: ended.refunded,
     })
 }

@@ -41,16 +41,16 @@ impl BuyerCount {
 /// What a command did, remembered for its repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandEffect {
-    /// The order that it placed or started to pay.
+    /// The order that it placed, started to pay, cancelled or refunded.
     pub order_id: Uuid,
-    /// The payment attempt that it started; 0 for PlaceOrder.
+    /// The payment attempt that it started; else 0.
     pub attempt: u32,
     /// Body of its request.
     pub fingerprint: Fingerprint,
 }
 
-/// What must stay known of an order that ended with a payment open, was paid after its end, or
-/// was paid more than once. Else a second answer of the provider would move money twice.
+/// What must stay known of an order that ended with a payment open, was paid after its end or more than once, or
+/// was refunded. Else a second answer of the provider, or a second refund, would move money twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedOrder {
     /// Order.
@@ -73,6 +73,8 @@ pub struct EndedOrder {
     pub settled: Vec<Uuid>,
     /// A payment whose end the provider has not told yet.
     pub open_payment: Option<Uuid>,
+    /// Its tickets were taken back.
+    pub refunded: bool,
 }
 
 /// Everything the box office knows of one partition.

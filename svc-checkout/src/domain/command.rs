@@ -42,6 +42,42 @@ pub struct StartPayment {
     pub not_after: Timestamp,
 }
 
+/// Asks to end an unpaid order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// UUIDv5 of order, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Body of the request.
+    pub fingerprint: Fingerprint,
+    /// The client has gone after this time.
+    pub not_after: Timestamp,
+}
+
+/// Asks to take a paid order back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundOrder {
+    /// UUIDv5 of order, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Who asks.
+    pub user_id: Uuid,
+    /// The order's row: a paid order has left the books.
+    pub row: OrderRow,
+    /// Body of the request.
+    pub fingerprint: Fingerprint,
+    /// The client has gone after this time.
+    pub not_after: Timestamp,
+}
+
 /// What the provider says of a charge; final there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentOutcome {
@@ -87,6 +123,23 @@ pub struct OrderRow {
     pub reserved_at: Timestamp,
     /// The payment that paid it.
     pub payment_id: Option<Uuid>,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+}
+
+impl From<Order> for OrderRow {
+    fn from(order: Order) -> Self {
+        Self {
+            status: order.status,
+            version: order.version,
+            user_id: order.user_id,
+            lines: order.lines,
+            total: order.total,
+            reserved_at: order.reserved_at,
+            payment_id: order.payment_id,
+            updated_at: order.updated_at,
+        }
+    }
 }
 
 /// Tells that the provider has paid money back.
@@ -109,6 +162,10 @@ pub enum Command {
     PlaceOrder(PlaceOrder),
     /// Fix an order for a payment attempt.
     StartPayment(StartPayment),
+    /// End an unpaid order.
+    CancelOrder(CancelOrder),
+    /// Take a paid order back.
+    RefundOrder(RefundOrder),
     /// A charge came to its end.
     SettlePayment(SettlePayment),
     /// A refund came to its end.
@@ -121,6 +178,8 @@ impl Command {
         match self {
             Command::PlaceOrder(command) => command.command_id,
             Command::StartPayment(command) => command.command_id,
+            Command::CancelOrder(command) => command.command_id,
+            Command::RefundOrder(command) => command.command_id,
             Command::SettlePayment(command) => command.command_id,
             Command::SettleRefund(command) => command.command_id,
         }
@@ -131,6 +190,8 @@ impl Command {
         match self {
             Command::PlaceOrder(command) => command.event_id,
             Command::StartPayment(command) => command.event_id,
+            Command::CancelOrder(command) => command.event_id,
+            Command::RefundOrder(command) => command.event_id,
             Command::SettlePayment(command) => command.event_id,
             Command::SettleRefund(command) => command.event_id,
         }
@@ -144,14 +205,18 @@ pub enum Fact {
     Reserved(Arc<Order>),
     /// The hold ended unpaid.
     Expired(Arc<Order>),
+    /// The hold was ended before its time.
+    Cancelled(Arc<Order>),
     /// Paid; tickets are issued.
     Confirmed(Arc<Order>),
+    /// Paid, and taken back: the tickets are dead.
+    Refunded(RefundedOrder),
     /// The provider declined an attempt.
     PaymentFailed(PaymentFailed),
     /// Money was captured that buys nothing.
     RefundDue(RefundOwed),
     /// The provider paid it back.
-    Refunded {
+    RefundMade {
         /// What was owed.
         owed: RefundOwed,
         /// When it was settled.
@@ -174,6 +239,29 @@ pub struct PaymentFailed {
     pub payment_id: Uuid,
     /// Its number, from 1.
     pub attempt: u32,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// A paid order that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundedOrder {
+    /// Order.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order.
+    pub version: i64,
+    /// What was sold.
+    pub lines: Vec<Line>,
+    /// What was paid.
+    pub total: Money,
+    /// The payment that paid it; `None` for a free order.
+    pub payment_id: Option<Uuid>,
+    /// When it was placed.
+    pub reserved_at: Timestamp,
     /// When it was decided.
     pub at: Timestamp,
 }
@@ -267,6 +355,18 @@ pub enum Refusal {
     /// The hold has ended.
     #[error("the hold has ended")]
     HoldExpired,
+    /// The order was cancelled.
+    #[error("the order was cancelled")]
+    OrderCancelled,
+    /// A paid order is refunded, not cancelled.
+    #[error("the order is paid: refund it")]
+    UseRefund,
+    /// Only a paid order is refunded.
+    #[error("the order is not paid")]
+    NotPaid,
+    /// It was refunded before.
+    #[error("the order was refunded")]
+    AlreadyRefunded,
     /// No attempt is left.
     #[error(
         "the order had {} payment attempts",

@@ -222,6 +222,11 @@ impl EventBook {
         self.move_stock(lines, |book, quantity| book.sold += quantity);
     }
 
+    /// sold → free.
+    pub(super) fn take_back(&mut self, lines: &[Line]) {
+        self.move_stock(lines, |book, quantity| book.sold -= quantity);
+    }
+
     fn move_stock(&mut self, lines: &[Line], change: impl Fn(&mut TicketTypeBook, i64)) {
         for line in lines {
             let id = line.ticket_type_id;

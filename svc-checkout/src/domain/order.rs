@@ -117,6 +117,8 @@ pub struct Order {
     pub updated_at: Timestamp,
     /// Issued tickets; empty until paid.
     pub tickets: Vec<Ticket>,
+    /// When it was paid.
+    pub paid_at: Option<Timestamp>,
     /// The payment that paid it.
     pub payment_id: Option<Uuid>,
     /// Body of the request that placed it.

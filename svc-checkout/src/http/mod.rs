@@ -1,5 +1,6 @@
 //! The REST surface: one file per noun.
 
+pub mod changes;
 pub mod idempotency;
 pub mod orders;
 pub mod payments;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::changes::answer;
 use super::idempotency::fingerprint;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
@@ -24,6 +25,9 @@ use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
 use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
 use crate::store::orders::Position;
+
+pub mod cancel;
+pub mod refund;
 
 /// An event that was just published is waited for this long.
 const UNKNOWN_EVENT_PATIENCE: Duration = Duration::from_secs(1);
@@ -154,13 +158,8 @@ pub async fn place(
             submit(&app, &command, order_id).await?
         }
     };
-    let events = app
-        .events
-        .of_tickets([&*order])
-        .await
-        .map_err(refusals::database)?;
-    let out = order_out(&order, &events, &app.ticket_signer);
-    Ok((StatusCode::CREATED, ETag(order.version), axum::Json(out)))
+    let (etag, body) = answer(&app, &order).await?;
+    Ok((StatusCode::CREATED, etag, body))
 }
 
 async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<Order>, Problem> {
@@ -244,15 +243,7 @@ pub async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
     let order = visible(&app, &caller, id).await?;
-    let events = app
-        .events
-        .of_tickets([&order])
-        .await
-        .map_err(refusals::database)?;
-    Ok((
-        ETag(order.version),
-        axum::Json(order_out(&order, &events, &app.ticket_signer)),
-    ))
+    answer(&app, &order).await
 }
 
 /// The order, if the caller may see it; else it is not there.

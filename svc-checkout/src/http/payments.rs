@@ -5,15 +5,15 @@ use std::time::Duration;
 use axum::extract::State;
 use platform::auth::Caller;
 use platform::http::{Code, ETag, IdempotencyKey, Json, Path, Problem};
-use platform::ids::{derived_id, new_id};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::changes::{answer, command_id, settled_row};
 use super::idempotency::fingerprint;
 use super::refusals;
-use super::shapes::{OrderOut, order_out};
+use super::shapes::OrderOut;
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, Refusal, StartPayment};
@@ -23,8 +23,6 @@ use crate::payment::{CashierError, Charge, ChargeEnd, Method};
 /// A charge whose answer got lost is waited for this long.
 const PENDING_PATIENCE: Duration = Duration::from_secs(10);
 const PENDING_LOOK: Duration = Duration::from_millis(200);
-/// A row that is behind the books is looked at this long.
-const ROW_PATIENCE: Duration = Duration::from_secs(2);
 const CARD_DIGITS: usize = 16;
 
 /// A payment.
@@ -99,13 +97,7 @@ pub async fn pay(
         .filter(|order| order.user_id == caller.user_id)
         .ok_or_else(|| Problem::new(Code::NotFound))?;
     let command = Command::StartPayment(StartPayment {
-        command_id: match &key {
-            Some(key) => derived_id(
-                id,
-                &[&caller.user_id.to_string(), "POST payment", key.as_str()],
-            ),
-            None => new_id(),
-        },
+        command_id: command_id(id, &caller, "POST payment", key.as_ref()),
         event_id: order.event_id,
         order_id: id,
         user_id: caller.user_id,
@@ -136,12 +128,7 @@ pub async fn pay(
         Ok(_) => return Err(refusals::problem(SubmitError::TimedOut)),
         Err(error) => return Err(refusals::problem(error)),
     };
-    let events = app
-        .events
-        .of_tickets([&paid])
-        .await
-        .map_err(refusals::database)?;
-    Ok((ETag(paid.version), axum::Json(order_out(&paid, &events))))
+    answer(&app, &paid).await
 }
 
 fn declined() -> Problem {
@@ -196,24 +183,5 @@ async fn ended(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Pro
         Ok(Some(ChargeEnd::Declined)) => Err(declined()),
         Ok(_) => Err(refusals::not_payable(order.status).unwrap_or_else(refusals::pending)),
         Err(error) => Err(refusals::cashier(error)),
-    }
-}
-
-/// The row of an order that has left the books: it may be some moments behind.
-async fn settled_row(app: &App, order_id: Uuid) -> Result<Order, Problem> {
-    let started = Instant::now();
-    loop {
-        let order = app
-            .orders
-            .find(order_id)
-            .await
-            .map_err(refusals::database)?;
-        match order {
-            Some(order) if order.status != Status::Reserved || started.elapsed() > ROW_PATIENCE => {
-                return Ok(order);
-            }
-            None if started.elapsed() > ROW_PATIENCE => return Err(Problem::new(Code::NotFound)),
-            _ => tokio::time::sleep(PENDING_LOOK).await,
-        }
     }
 }

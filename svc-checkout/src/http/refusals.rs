@@ -51,6 +51,10 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::KeyReused => Problem::new(Code::IdempotencyKeyReused),
         Refusal::PaymentInProgress => Problem::new(Code::PaymentInProgress),
         Refusal::AlreadyPaid => Problem::new(Code::AlreadyPaid),
+        Refusal::OrderCancelled => Problem::new(Code::OrderCancelled),
+        Refusal::UseRefund => Problem::new(Code::UseRefund),
+        Refusal::NotPaid => Problem::new(Code::NotPaid),
+        Refusal::AlreadyRefunded => Problem::new(Code::AlreadyRefunded),
         Refusal::HoldExpired => Problem::new(Code::HoldExpired),
         Refusal::TooManyAttempts => Problem::new(Code::TooManyAttempts),
         // Handlers read the row before they get here; what is left is an order that moved twice.

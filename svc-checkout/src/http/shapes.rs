@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::order::{Order, Status, Ticket};
 use crate::store::events::Events;
+use crate::ticket_code::TicketSigner;
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,8 +84,27 @@ pub struct TicketOut {
     pub purchased_at: Timestamp,
     /// valid, admitted or revoked.
     pub status: &'static str,
+    /// Signed text for the gate, which checks it with the public key alone. The same ticket has
+    /// the same code for ever.
+    pub code: String,
+    /// Who is going to come; null until somebody is named.
+    #[schema(required = true)]
+    pub attendee: Option<AttendeeOut>,
     /// pending, confirmed or cancelled.
     pub attendance: &'static str,
+}
+
+/// Who is going to come with a ticket.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attendee)]
+pub struct AttendeeOut {
+    /// Name.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Telephone number.
+    #[schema(required = true)]
+    pub phone: Option<String>,
 }
 
 /// What a ticket says of its event.
@@ -114,7 +134,7 @@ pub struct VenueOut {
 }
 
 /// An order with the events of its tickets.
-pub fn order_out(order: &Order, events: &Events) -> OrderOut {
+pub fn order_out(order: &Order, events: &Events, signer: &TicketSigner) -> OrderOut {
     OrderOut {
         id: order.id,
         number: order.number(),
@@ -140,13 +160,18 @@ pub fn order_out(order: &Order, events: &Events) -> OrderOut {
         tickets: order
             .tickets
             .iter()
-            .map(|ticket| ticket_out(order, ticket, events))
+            .map(|ticket| ticket_out(order, ticket, events, signer))
             .collect(),
     }
 }
 
 /// A ticket of an order.
-pub fn ticket_out(order: &Order, ticket: &Ticket, events: &Events) -> TicketOut {
+pub fn ticket_out(
+    order: &Order,
+    ticket: &Ticket,
+    events: &Events,
+    signer: &TicketSigner,
+) -> TicketOut {
     TicketOut {
         id: ticket.id,
         number: ticket.number,
@@ -165,11 +190,13 @@ pub fn ticket_out(order: &Order, ticket: &Ticket, events: &Events) -> TicketOut 
                 address: event.venue_address.clone(),
             },
         }),
-        purchased_at: order.updated_at,
+        purchased_at: order.paid_at.unwrap_or(order.updated_at),
         status: match order.status {
             Status::Paid => "valid",
             _ => "revoked",
         },
+        code: signer.sign(order.event_id, ticket),
+        attendee: None,
         attendance: "pending",
     }
 }

@@ -13,7 +13,6 @@ use crate::box_office::worklist::OpenPayment;
 use crate::domain::command::{
     Answer, Command, OrderRow, PaymentOutcome, RefundOwed, Refusal, SettlePayment, SettleRefund,
 };
-use crate::domain::order::Order;
 use crate::store::orders::OrderStore;
 
 /// A provider that takes longer has not answered.
@@ -129,7 +128,7 @@ impl Cashier {
             match self.box_office.submit(&command).await {
                 Err(SubmitError::Refused(Refusal::SeeRow)) if looks < MAX_LOOKS => {
                     looks += 1;
-                    row = self.orders.find(open.order_id).await?.map(row_of);
+                    row = self.orders.find(open.order_id).await?.map(OrderRow::from);
                     if looks > 1 {
                         tokio::time::sleep(LOOK_EVERY).await;
                     }
@@ -137,17 +136,5 @@ impl Cashier {
                 other => return Ok(other?),
             }
         }
-    }
-}
-
-fn row_of(order: Order) -> OrderRow {
-    OrderRow {
-        status: order.status,
-        version: order.version,
-        user_id: order.user_id,
-        lines: order.lines,
-        total: order.total,
-        reserved_at: order.reserved_at,
-        payment_id: order.payment_id,
     }
 }

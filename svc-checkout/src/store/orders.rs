@@ -13,7 +13,8 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use crate::domain::order::Order;
+use crate::domain::command::RefundedOrder;
+use crate::domain::order::{Order, Status};
 
 mod places;
 mod rows;
@@ -28,6 +29,37 @@ const READS_AT_ONCE: usize = 16;
 const WRITES_AT_ONCE: usize = 64;
 /// Of the rows in one batch. The databases refuse batches of more than 40 KiB; sizes are guessed generously.
 const BATCH_BYTES: usize = 16 << 10;
+
+/// How an order came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    order_id: Uuid,
+    version: i64,
+    status: Status,
+    at: Timestamp,
+}
+
+impl End {
+    /// Of an order that ended unpaid.
+    pub fn of(order: &Order) -> Self {
+        Self {
+            order_id: order.id,
+            version: order.version,
+            status: order.status,
+            at: order.updated_at,
+        }
+    }
+
+    /// Of a paid one that was taken back.
+    pub fn refunded(order: &RefundedOrder) -> Self {
+        Self {
+            order_id: order.order_id,
+            version: order.version,
+            status: Status::Refunded,
+            at: order.at,
+        }
+    }
+}
 
 /// Reads and writes orders.
 pub struct OrderStore {
@@ -58,9 +90,9 @@ impl OrderStore {
             .await?,
             insert_paid: prepare(
                 "INSERT INTO orders (bucket, order_id, event_id, user_id, version, status, currency, \
-                 lines, tickets, total, reserved_at, expires_at, updated_at, payment_id) \
+                 lines, tickets, total, reserved_at, expires_at, updated_at, paid_at, payment_id) \
                  VALUES (:bucket, :order_id, :event_id, :user_id, :version, :status, :currency, :lines, \
-                 :tickets, :total, :reserved_at, null, :updated_at, :payment_id) \
+                 :tickets, :total, :reserved_at, null, :updated_at, :paid_at, :payment_id) \
                  USING TIMESTAMP :written_at",
             )
             .await?,
@@ -87,7 +119,7 @@ impl OrderStore {
             .await?,
             select: prepare(
                 "SELECT order_id, event_id, user_id, version, status, currency, lines, tickets, \
-                 total, reserved_at, expires_at, updated_at, payment_id, fingerprint \
+                 total, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint \
                  FROM orders WHERE bucket = ? AND order_id = ?",
             )
             .await?,
@@ -147,11 +179,11 @@ impl OrderStore {
         Ok(())
     }
 
-    /// Orders that ended unpaid.
-    pub async fn write_ended(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
-        let rows = orders
+    /// Orders that came to their end.
+    pub async fn write_ended(&self, ends: &[End]) -> Result<(), CqlError> {
+        let rows = ends
             .iter()
-            .map(|order| (bucket(order.id), EndedRow::BYTES, EndedRow::of(order)));
+            .map(|end| (bucket(end.order_id), EndedRow::BYTES, EndedRow::of(end)));
         self.write(&self.update_ended, grouped(rows)).await
     }
 

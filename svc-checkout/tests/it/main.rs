@@ -1,6 +1,7 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
 mod commands;
+mod endings;
 mod expiry;
 mod orders;
 mod payments;
@@ -12,6 +13,7 @@ use e2e::{PublishedEvent, Role, Stack, TicketType, User};
 struct Scene {
     stack: Stack,
     event: PublishedEvent,
+    organizer: User,
     buyer: User,
 }
 
@@ -24,6 +26,7 @@ impl Scene {
         Ok(Self {
             stack,
             event,
+            organizer,
             buyer,
         })
     }

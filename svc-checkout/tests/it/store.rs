@@ -11,7 +11,7 @@ use platform::ids::new_id;
 use platform::money::Money;
 use svc_checkout::domain::order::{Line, Order, Status, Ticket};
 use svc_checkout::store::MIGRATIONS;
-use svc_checkout::store::orders::OrderStore;
+use svc_checkout::store::orders::{End, OrderStore};
 use uuid::Uuid;
 
 /// Over a keyspace of its own: what is not in the ledger has no place in that of the service.
@@ -63,6 +63,7 @@ fn paid(event_id: Uuid, user_id: Uuid, at: &str, tickets: i64) -> anyhow::Result
                 price: price(100),
             })
             .collect(),
+        paid_at: Some(at),
         payment_id: Some(new_id()),
         fingerprint: [0; 32],
     })
@@ -144,17 +145,18 @@ async fn whatever_is_committed_at_once_is_written() -> anyhow::Result<()> {
     let of_large = store.list_tickets(large.user_id, after, 5_000).await?;
     assert_eq!(of_large.len(), 2_000);
 
-    let ended: Vec<Arc<Order>> = orders
+    let ended: Vec<Order> = orders
         .iter()
         .map(|order| {
             let mut order = Order::clone(order);
             order.status = Status::Expired;
             order.version += 1;
             order.updated_at = Timestamp::parse("2026-02-02T00:00:01Z").expect("a time");
-            Arc::new(order)
+            order
         })
         .collect();
-    store.write_ended(&ended).await?;
+    let ends: Vec<End> = ended.iter().map(End::of).collect();
+    store.write_ended(&ends).await?;
     for order in &ended {
         let found = store.find(order.id).await?.context("an ended order")?;
         assert_eq!((found.status, found.version), (Status::Expired, 4));

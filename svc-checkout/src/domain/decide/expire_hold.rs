@@ -42,6 +42,7 @@ pub fn expire_hold(desk: &mut Desk<'_>, order_id: Uuid, now: Timestamp) -> Optio
             paid_by: None,
             settled: Vec::new(),
             open_payment: Some(open_payment),
+            refunded: false,
         });
     }
     Some(Fact::Expired(order))

@@ -2,8 +2,10 @@
 //! has changed nothing.
 
 mod apply_inventory;
+mod cancel_order;
 mod expire_hold;
 mod place_order;
+mod refund_order;
 mod settle_payment;
 mod settle_refund;
 mod start_payment;
@@ -15,9 +17,9 @@ use std::sync::Arc;
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
-use super::books::Desk;
+use super::books::{CommandEffect, Desk};
 use super::command::{Answer, Command, Fact, Refusal};
-use super::order::{Line, Order, Status, Ticket};
+use super::order::{Fingerprint, Line, Order, Status, Ticket};
 
 pub use apply_inventory::apply_inventory;
 pub use expire_hold::expire_hold;
@@ -45,6 +47,8 @@ pub fn decide(desk: &mut Desk<'_>, command: &Command, now: Timestamp) -> Result<
     match command {
         Command::PlaceOrder(command) => place_order::decide(desk, command, now),
         Command::StartPayment(command) => start_payment::decide(desk, command, now),
+        Command::CancelOrder(command) => cancel_order::decide(desk, command, now),
+        Command::RefundOrder(command) => refund_order::decide(desk, command, now),
         Command::SettlePayment(command) => settle_payment::decide(desk, command, now),
         Command::SettleRefund(command) => Ok(settle_refund::decide(desk, command, now)),
     }
@@ -57,6 +61,17 @@ fn refuse_late(not_after: Timestamp, now: Timestamp) -> Result<(), Refusal> {
     } else {
         Ok(())
     }
+}
+
+/// A repeat of what ended the order: its row tells how it is now.
+fn repeat_by_row(effect: &CommandEffect, fingerprint: Fingerprint) -> Result<Decision, Refusal> {
+    if effect.fingerprint != fingerprint {
+        return Err(Refusal::KeyReused);
+    }
+    Ok(Decision::nothing(Answer::SeeRow {
+        order_id: effect.order_id,
+        payment_id: None,
+    }))
 }
 
 /// Gives the order its tickets, with the next numbers of the event.
@@ -86,11 +101,13 @@ fn paid(
             }
         }
     }
+    let at = order.next_update(now);
     Arc::new(Order {
         version: order.version + 1,
         status: Status::Paid,
         expires_at: None,
-        updated_at: order.next_update(now),
+        updated_at: at,
+        paid_at: Some(at),
         tickets,
         payment_id,
         ..order.clone()

@@ -37,6 +37,7 @@ pub(super) fn decide(
         expires_at: Some(now + hold_for),
         updated_at: now,
         tickets: Vec::new(),
+        paid_at: None,
         payment_id: None,
         fingerprint: command.fingerprint,
     });

@@ -106,7 +106,7 @@ fn after_the_end(
         ended.open_payment = None;
     }
     if command.outcome == PaymentOutcome::Declined || ended.settled.contains(&command.payment_id) {
-        if ended.settled.is_empty() && ended.open_payment.is_none() {
+        if ended.settled.is_empty() && ended.open_payment.is_none() && !ended.refunded {
             desk.forget_ended(ended.order_id);
         } else {
             desk.put_ended(ended);
@@ -115,6 +115,7 @@ fn after_the_end(
     }
     ended.settled.push(command.payment_id);
     if ended.paid_by.is_none()
+        && !ended.refunded
         && command.amount == ended.total
         && can_take_again(desk, ended.event_id, &ended.lines)
     {
@@ -157,6 +158,7 @@ fn from_row(
         paid_by,
         settled: Vec::new(),
         open_payment: None,
+        refunded: row.status == Status::Refunded,
     };
     Ok(after_the_end(desk, command, ended, now))
 }
@@ -185,6 +187,7 @@ fn take_again(
         expires_at: None,
         updated_at: now,
         tickets: Vec::new(),
+        paid_at: None,
         payment_id: None,
         fingerprint: [0; 32],
     };
@@ -229,5 +232,6 @@ fn remembered(order: &Order) -> EndedOrder {
         paid_by: None,
         settled: Vec::new(),
         open_payment: None,
+        refunded: false,
     }
 }

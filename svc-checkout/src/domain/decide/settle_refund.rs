@@ -12,7 +12,7 @@ pub(super) fn decide(desk: &mut Desk<'_>, command: &SettleRefund, now: Timestamp
     };
     desk.close_refund(command.payment_id);
     Decision {
-        facts: vec![Fact::Refunded { owed, at: now }],
+        facts: vec![Fact::RefundMade { owed, at: now }],
         answer: Answer::Nothing,
     }
 }

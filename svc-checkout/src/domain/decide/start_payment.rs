@@ -20,6 +20,7 @@ pub(super) fn decide(
     refuse_late(command.not_after, now)?;
     let Some(hold) = desk.hold(command.order_id) else {
         return Err(match desk.ended(command.order_id) {
+            Some(ended) if ended.refunded => Refusal::AlreadyRefunded,
             Some(ended) if ended.paid_by.is_some() => Refusal::AlreadyPaid,
             Some(_) => Refusal::HoldExpired,
             None => Refusal::SeeRow,

@@ -8,6 +8,7 @@ use platform::money::{Currency, Money};
 use scylla::{DeserializeRow, DeserializeValue, SerializeRow, SerializeValue};
 use uuid::Uuid;
 
+use super::End;
 use crate::domain::order::{Line, Order, Status, Ticket};
 
 /// Bits of an order's id that name its partition: the 40 of its event, and 5 that spread an event over 32 partitions.
@@ -51,6 +52,7 @@ pub(super) struct OrderRow {
     reserved_at: Option<i64>,
     expires_at: Option<i64>,
     updated_at: i64,
+    paid_at: Option<i64>,
     payment_id: Option<Uuid>,
     fingerprint: Option<Vec<u8>>,
 }
@@ -87,6 +89,7 @@ pub(super) struct PaidRow<'a> {
     total: i64,
     reserved_at: i64,
     updated_at: i64,
+    paid_at: Option<i64>,
     payment_id: Option<Uuid>,
     written_at: i64,
 }
@@ -138,6 +141,7 @@ impl<'a> PaidRow<'a> {
             total: order.total.amount,
             reserved_at: order.reserved_at.as_micros(),
             updated_at: at,
+            paid_at: order.paid_at.map(Timestamp::as_micros),
             payment_id: order.payment_id,
             written_at: at,
         }
@@ -145,25 +149,25 @@ impl<'a> PaidRow<'a> {
 }
 
 #[derive(SerializeRow)]
-pub(super) struct EndedRow<'a> {
+pub(super) struct EndedRow {
     bucket: i64,
     order_id: Uuid,
     version: i64,
-    status: &'a str,
+    status: &'static str,
     updated_at: i64,
 }
 
-impl<'a> EndedRow<'a> {
+impl EndedRow {
     /// About the size of a row.
     pub(super) const BYTES: usize = 200;
 
-    pub(super) fn of(order: &'a Order) -> Self {
+    pub(super) fn of(end: &End) -> Self {
         Self {
-            bucket: bucket(order.id),
-            order_id: order.id,
-            version: order.version,
-            status: order.status.as_str(),
-            updated_at: order.updated_at.as_micros(),
+            bucket: bucket(end.order_id),
+            order_id: end.order_id,
+            version: end.version,
+            status: end.status.as_str(),
+            updated_at: end.at.as_micros(),
         }
     }
 }
@@ -228,6 +232,7 @@ pub(super) fn order_of(row: OrderRow) -> Result<Order, CqlError> {
                 price: money(ticket.price),
             })
             .collect(),
+        paid_at: row.paid_at.map(Timestamp::from_micros),
         payment_id: row.payment_id,
         // Missing only in a row whose beginning is not written yet, which `find` passes over.
         fingerprint: row

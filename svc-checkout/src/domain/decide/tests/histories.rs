@@ -30,6 +30,16 @@ enum Step {
         order: usize,
         attempt: u32,
     },
+    Cancel {
+        key: u8,
+        order: usize,
+    },
+    /// With the row as it is, or as it was when the order was paid.
+    TakeBack {
+        key: u8,
+        order: usize,
+        stale: bool,
+    },
     Wait {
         seconds: u64,
     },
@@ -46,6 +56,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..20_usize, 1..4_u32, any::<bool>())
             .prop_map(|(order, attempt, paid)| Step::Settle { order, attempt, paid }),
         1 => (0..20_usize, 1..4_u32).prop_map(|(order, attempt)| Step::Refund { order, attempt }),
+        1 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Cancel { key, order }),
+        2 => (any::<u8>(), 0..20_usize, any::<bool>())
+            .prop_map(|(key, order, stale)| Step::TakeBack { key, order, stale }),
         2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
     ]
@@ -56,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Witness {
     orders: Vec<Arc<Order>>,
     rows: HashMap<Uuid, (Status, Option<Uuid>, i64)>,
+    paid_rows: HashMap<Uuid, OrderRow>,
     captured: HashMap<Uuid, Money>,
     started: HashSet<Uuid>,
 }
@@ -64,7 +78,20 @@ impl Witness {
     fn see(&mut self, facts: &[Fact]) {
         for fact in facts {
             let order = match fact {
-                Fact::Reserved(order) | Fact::Expired(order) | Fact::Confirmed(order) => order,
+                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled(order) => order,
+                Fact::Confirmed(order) => {
+                    let row = OrderRow::from((**order).clone());
+                    self.paid_rows.insert(order.id, row);
+                    order
+                }
+                Fact::Refunded(order) => {
+                    let row = self.rows.get_mut(&order.order_id).expect("it was paid");
+                    assert_eq!(row.0, Status::Paid, "only the paid is taken back");
+                    assert_eq!(order.version, row.2 + 1, "versions follow each other");
+                    assert_eq!(order.payment_id, row.1);
+                    *row = (Status::Refunded, row.1, order.version);
+                    continue;
+                }
                 Fact::PaymentFailed(failed) => {
                     if let Some(row) = self.rows.get_mut(&failed.order_id) {
                         assert_eq!(failed.version, row.2 + 1, "versions follow each other");
@@ -72,13 +99,13 @@ impl Witness {
                     }
                     continue;
                 }
-                Fact::RefundDue(_) | Fact::Refunded { .. } => continue,
+                Fact::RefundDue(_) | Fact::RefundMade { .. } => continue,
             };
             let before = self.rows.get(&order.id);
             let legal = matches!(
                 (before.map(|row| row.0), order.status),
                 (None, Status::Reserved)
-                    | (Some(Status::Reserved), Status::Expired)
+                    | (Some(Status::Reserved), Status::Expired | Status::Cancelled)
                     | (Some(Status::Reserved | Status::Expired), Status::Paid)
             );
             assert!(legal, "illegal move {before:?} -> {:?}", order.status);
@@ -176,6 +203,23 @@ fn play(steps: &[Step]) {
                     .expect("a refund is never refused");
                 }
             }
+            Step::Cancel { key, order } => {
+                if let Some(order) = witness.orders.get(*order).cloned() {
+                    let command =
+                        2_000_000 + u128::from(*key % 8) + order.id.as_u128() % 99_991 * 8;
+                    let _ = hall.cancel(command, &order);
+                }
+            }
+            Step::TakeBack { key, order, stale } => {
+                if let Some(order) = witness.orders.get(*order).cloned() {
+                    let command =
+                        3_000_000 + u128::from(*key % 8) + order.id.as_u128() % 99_991 * 8;
+                    let was = witness.paid_rows.get(&order.id).filter(|_| *stale).cloned();
+                    if let Some(row) = was.or_else(|| witness.row(&order)) {
+                        let _ = hall.refund(command, &order, row);
+                    }
+                }
+            }
             Step::Wait { seconds } => hall.wait(Duration::from_secs(*seconds)),
             Step::Raise { general } => {
                 version += 1;
@@ -200,7 +244,14 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
     let mut sold: HashMap<Uuid, i64> = HashMap::new();
     let mut numbers = HashSet::new();
     let mut bought: HashSet<Uuid> = HashSet::new();
+    let mut taken_back: HashSet<Uuid> = HashSet::new();
     for fact in &hall.facts {
+        if let Fact::Refunded(order) = fact {
+            for line in &order.lines {
+                *sold.entry(line.ticket_type_id).or_default() -= line.quantity;
+            }
+            taken_back.extend(order.payment_id);
+        }
         if let Fact::Confirmed(order) = fact {
             for ticket in &order.tickets {
                 *sold.entry(ticket.ticket_type_id).or_default() += 1;
@@ -245,14 +296,15 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
     );
     for payment in witness.captured.keys() {
         assert!(
-            bought.contains(payment) ^ distinct.contains(payment),
+            (bought.contains(payment) && !taken_back.contains(payment))
+                ^ distinct.contains(payment),
             "captured money at step {index} must buy tickets or be owed back, and not both"
         );
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn random_histories_keep_the_sums(steps in proptest::collection::vec(step(), 1..80)) {

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{Decision, apply_inventory, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
-    Answer, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, Refusal, SettlePayment,
-    StartPayment,
+    Answer, CancelOrder, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
+    SettlePayment, StartPayment,
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Order, Status};
@@ -23,6 +23,7 @@ const HOLD: Duration = Duration::from_secs(600);
 const EVENT: Uuid = Uuid::from_u128(0xe);
 const GENERAL: Uuid = Uuid::from_u128(0xa);
 const VIP: Uuid = Uuid::from_u128(0xb);
+const ORGANIZER: Uuid = Uuid::from_u128(0xc);
 
 fn eur(amount: i64) -> Money {
     Money::new(amount, Currency::EUR)
@@ -46,7 +47,7 @@ fn inventory(version: i64, general: i64, vip: i64) -> Inventory {
         event_id: EVENT,
         version,
         status: SaleStatus::Published,
-        organizer_id: Uuid::from_u128(0xc),
+        organizer_id: ORGANIZER,
         currency: Currency::EUR,
         ticket_types: vec![
             offer(GENERAL, "general", 2500, general, None),
@@ -175,6 +176,44 @@ impl Hall {
         }))
     }
 
+    fn cancel(&mut self, command: u128, order: &Order) -> Result<Answer, Refusal> {
+        let command = Command::CancelOrder(CancelOrder {
+            command_id: Uuid::from_u128(command),
+            event_id: EVENT,
+            order_id: order.id,
+            user_id: order.user_id,
+            fingerprint: [8; 32],
+            not_after: self.now + Duration::from_secs(5),
+        });
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    fn refund(&mut self, command: u128, order: &Order, row: OrderRow) -> Result<Answer, Refusal> {
+        let command = Command::RefundOrder(RefundOrder {
+            command_id: Uuid::from_u128(command),
+            event_id: EVENT,
+            order_id: order.id,
+            user_id: ORGANIZER,
+            row,
+            fingerprint: [7; 32],
+            not_after: self.now + Duration::from_secs(5),
+        });
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    /// An order that was paid in time.
+    fn paid(&mut self, command: u128, buyer: u128, lines: &[(Uuid, i64)]) -> Arc<Order> {
+        let order = self.order(command, buyer, lines);
+        let payment = self.started(command + 500, &order);
+        let decision = self
+            .settle(&order, payment, PaymentOutcome::Paid, None)
+            .expect("paid");
+        match decision.answer {
+            Answer::Order(order) => order,
+            other => panic!("not paid: {other:?}"),
+        }
+    }
+
     fn stock(&self, id: Uuid) -> (i64, i64, i64) {
         let event = self.books.events().next().expect("the event is there");
         let book = event.ticket_type(id).expect("the type is there");
@@ -191,6 +230,7 @@ fn row(order: &Order, status: Status, payment_id: Option<Uuid>) -> OrderRow {
         total: order.total,
         reserved_at: order.reserved_at,
         payment_id,
+        updated_at: order.updated_at,
     }
 }
 

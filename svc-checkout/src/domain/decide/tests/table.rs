@@ -244,7 +244,7 @@ fn money_for_a_cancelled_order_always_goes_back_and_is_settled_once() {
         payment_id: payment,
     });
     let first = hall.decide(&refund).expect("refunded");
-    assert!(matches!(first.facts[..], [Fact::Refunded { .. }]));
+    assert!(matches!(first.facts[..], [Fact::RefundMade { .. }]));
     assert!(hall.decide(&refund).expect("once").facts.is_empty());
     assert_eq!(hall.stock(GENERAL), (0, 0, 10));
 }
@@ -282,4 +282,138 @@ fn an_inventory_is_applied_once_and_never_backwards() {
     assert!(hall.apply(&inventory(3, 20, 10)));
     assert!(!hall.apply(&inventory(2, 5, 5)));
     assert_eq!(hall.stock(GENERAL), (4, 0, 16));
+}
+
+#[test]
+fn a_cancelled_hold_gives_its_stock_back_once() {
+    let mut hall = Hall::open(10, 10);
+    let order = hall.order(1, 1, &[(GENERAL, 2), (VIP, 2)]);
+    let Ok(Answer::Order(cancelled)) = hall.cancel(10, &order) else {
+        panic!("not cancelled")
+    };
+    assert_eq!(cancelled.status, Status::Cancelled);
+    assert_eq!((cancelled.version, cancelled.expires_at), (2, None));
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+    // The same wish again gets the same order, another one is refused by the row.
+    let again = Answer::SeeRow {
+        order_id: order.id,
+        payment_id: None,
+    };
+    assert_eq!(hall.cancel(10, &order), Ok(again));
+    assert_eq!(hall.cancel(11, &order), Err(Refusal::SeeRow));
+    assert_eq!(hall.start(12, &order), Err(Refusal::SeeRow));
+    hall.wait(HOLD);
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+    // The buyer's limit is free again, too.
+    hall.order(2, 1, &[(VIP, 2)]);
+}
+
+#[test]
+fn only_the_unpaid_is_cancelled() {
+    let mut hall = Hall::open(10, 10);
+    let paying = hall.order(1, 1, &[(GENERAL, 1)]);
+    let payment = hall.started(10, &paying);
+    assert_eq!(hall.cancel(11, &paying), Err(Refusal::PaymentInProgress));
+    let foreign = Order {
+        user_id: user(2),
+        ..(*paying).clone()
+    };
+    assert_eq!(hall.cancel(12, &foreign), Err(Refusal::SeeRow));
+    hall.settle(&paying, payment, PaymentOutcome::Paid, None)
+        .expect("paid");
+    assert_eq!(hall.cancel(13, &paying), Err(Refusal::SeeRow));
+    assert_eq!(hall.stock(GENERAL), (0, 1, 9));
+}
+
+#[test]
+fn a_refund_kills_the_tickets_and_owes_the_money_once() {
+    let mut hall = Hall::open(10, 10);
+    let order = hall.paid(1, 1, &[(GENERAL, 2), (VIP, 2)]);
+    let payment = order.payment_id.expect("paid with money");
+    let paid = OrderRow::from((*order).clone());
+    let answer = hall.refund(10, &order, paid.clone()).expect("refunded");
+    let by_row = Answer::SeeRow {
+        order_id: order.id,
+        payment_id: None,
+    };
+    assert_eq!(answer, by_row);
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+    assert_eq!(refunds_due(&hall.facts), [payment]);
+    let Some(Fact::Refunded(refunded)) = hall.facts.iter().rev().nth(1) else {
+        panic!("no record of the refund: {:?}", hall.facts)
+    };
+    assert_eq!(refunded.version, order.version + 1);
+    assert!(refunded.at > order.updated_at);
+    // A repeat, another wish with a row from before, and one with the row of now.
+    assert_eq!(hall.refund(10, &order, paid.clone()), Ok(by_row));
+    assert_eq!(hall.refund(11, &order, paid), Err(Refusal::AlreadyRefunded));
+    let now = row(&order, Status::Refunded, Some(payment));
+    assert_eq!(hall.refund(12, &order, now), Err(Refusal::AlreadyRefunded));
+    assert_eq!(hall.start(13, &order), Err(Refusal::AlreadyRefunded));
+    assert_eq!(hall.cancel(14, &order), Err(Refusal::AlreadyRefunded));
+    // The provider repeats itself, and then says that another attempt was charged.
+    hall.settle(&order, payment, PaymentOutcome::Paid, None)
+        .expect("nothing");
+    assert_eq!(refunds_due(&hall.facts), [payment]);
+    let other = payment_id(order.id, 2);
+    hall.settle(&order, other, PaymentOutcome::Paid, None)
+        .expect("owed");
+    assert_eq!(refunds_due(&hall.facts), [payment, other]);
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+    // The seats and the buyer's limit are free again; numbers are not used twice.
+    let next = hall.paid(2, 1, &[(VIP, 2)]);
+    assert_eq!(next.tickets[0].number, 5);
+}
+
+#[test]
+fn only_the_paid_is_refunded() {
+    let mut hall = Hall::open(10, 10);
+    let order = hall.order(1, 1, &[(GENERAL, 1)]);
+    let behind = row(&order, Status::Paid, None);
+    assert_eq!(hall.refund(10, &order, behind), Err(Refusal::NotPaid));
+    hall.wait(HOLD);
+    for (status, refusal) in [
+        (Status::Reserved, Refusal::SeeRow),
+        (Status::Expired, Refusal::NotPaid),
+        (Status::Cancelled, Refusal::NotPaid),
+        (Status::Refunded, Refusal::AlreadyRefunded),
+    ] {
+        let shown = row(&order, status, None);
+        assert_eq!(hall.refund(11, &order, shown), Err(refusal), "{status:?}");
+    }
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+}
+
+#[test]
+fn an_order_paid_after_its_end_is_refunded_by_its_newest_row() {
+    let mut hall = Hall::open(1, 10);
+    let late = hall.order(1, 1, &[(GENERAL, 1)]);
+    let payment = hall.started(10, &late);
+    hall.wait(HOLD + PAYMENT_WINDOW + PROVIDER_PATIENCE);
+    let decision = hall
+        .settle(&late, payment, PaymentOutcome::Paid, None)
+        .expect("taken again");
+    let Answer::Order(order) = decision.answer else {
+        panic!("not paid")
+    };
+    let expired = row(&late, Status::Expired, None);
+    assert_eq!(hall.refund(11, &late, expired), Err(Refusal::SeeRow));
+    let newest = OrderRow::from((*order).clone());
+    hall.refund(11, &late, newest).expect("refunded");
+    assert_eq!(refunds_due(&hall.facts), [payment]);
+    assert_eq!(hall.stock(GENERAL), (0, 0, 1));
+}
+
+#[test]
+fn a_free_order_is_taken_back_without_money() {
+    let mut hall = Hall::open(10, 10);
+    let mut free = inventory(2, 10, 10);
+    free.ticket_types[0].price = eur(0);
+    assert!(hall.apply(&free));
+    let order = hall.order(1, 1, &[(GENERAL, 2)]);
+    let paid = OrderRow::from((*order).clone());
+    hall.refund(10, &order, paid.clone()).expect("refunded");
+    assert_eq!(hall.stock(GENERAL), (0, 0, 10));
+    assert!(refunds_due(&hall.facts).is_empty());
+    assert_eq!(hall.refund(11, &order, paid), Err(Refusal::AlreadyRefunded));
 }

@@ -1,0 +1,59 @@
+//! reserved → cancelled: the buyer does not want the tickets after all.
+
+use std::sync::Arc;
+
+use platform::clock::Timestamp;
+
+use super::{Decision, refuse_late, repeat_by_row};
+use crate::domain::books::{CommandEffect, Desk};
+use crate::domain::command::{Answer, CancelOrder, Fact, Refusal};
+use crate::domain::order::{Order, Status};
+
+pub(super) fn decide(
+    desk: &mut Desk<'_>,
+    command: &CancelOrder,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    if let Some(effect) = desk.effect(command.command_id) {
+        return repeat_by_row(effect, command.fingerprint);
+    }
+    refuse_late(command.not_after, now)?;
+    let Some(hold) = desk.hold(command.order_id) else {
+        return Err(match desk.ended(command.order_id) {
+            Some(ended) if ended.refunded => Refusal::AlreadyRefunded,
+            Some(ended) if ended.paid_by.is_some() => Refusal::UseRefund,
+            // Its row tells how it ended.
+            _ => Refusal::SeeRow,
+        });
+    };
+    if hold.order.user_id != command.user_id {
+        return Err(Refusal::SeeRow);
+    }
+    if hold.paying {
+        return Err(Refusal::PaymentInProgress);
+    }
+    let order = Arc::new(Order {
+        version: hold.order.version + 1,
+        status: Status::Cancelled,
+        expires_at: None,
+        updated_at: hold.order.next_update(now),
+        ..(*hold.order).clone()
+    });
+    if let Some(book) = desk.event_mut(order.event_id) {
+        book.release(&order.lines);
+    }
+    desk.count_buyer(order.event_id, order.user_id, &order.lines, -1);
+    desk.close_hold(order.id);
+    desk.remember(
+        command.command_id,
+        CommandEffect {
+            order_id: order.id,
+            attempt: 0,
+            fingerprint: command.fingerprint,
+        },
+    );
+    Ok(Decision {
+        facts: vec![Fact::Cancelled(Arc::clone(&order))],
+        answer: Answer::Order(order),
+    })
+}

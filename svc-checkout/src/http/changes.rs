@@ -1,0 +1,59 @@
+//! What every change of an order by its id needs: a command id, the order as the answer, and patience with its row.
+
+use std::time::Duration;
+
+use platform::auth::Caller;
+use platform::http::{Code, ETag, IdempotencyKey, Problem};
+use platform::ids::{derived_id, new_id};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::refusals;
+use super::shapes::{OrderOut, order_out};
+use crate::app::App;
+use crate::domain::order::{Order, Status};
+
+/// A row that is behind the books is looked at this long.
+pub const ROW_PATIENCE: Duration = Duration::from_secs(2);
+/// And this often.
+pub const ROW_LOOK: Duration = Duration::from_millis(100);
+
+/// The id of a command about an order: a repeat of its key is the same command.
+pub fn command_id(
+    order_id: Uuid,
+    caller: &Caller,
+    route: &str,
+    key: Option<&IdempotencyKey>,
+) -> Uuid {
+    let user_id = caller.user_id.to_string();
+    key.map_or_else(new_id, |key| {
+        derived_id(order_id, &[&user_id, route, key.as_str()])
+    })
+}
+
+/// An order as the answer to a change of it.
+pub async fn answer(app: &App, order: &Order) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
+    let events = app.events.of_tickets([order]).await;
+    let events = events.map_err(refusals::database)?;
+    let out = order_out(order, &events, &app.ticket_signer);
+    Ok((ETag(order.version), axum::Json(out)))
+}
+
+/// The row of an order that has left the books: it may be some moments behind.
+pub async fn settled_row(app: &App, order_id: Uuid) -> Result<Order, Problem> {
+    let started = Instant::now();
+    loop {
+        let order = app
+            .orders
+            .find(order_id)
+            .await
+            .map_err(refusals::database)?;
+        match order {
+            Some(order) if order.status != Status::Reserved || started.elapsed() > ROW_PATIENCE => {
+                return Ok(order);
+            }
+            None if started.elapsed() > ROW_PATIENCE => return Err(Problem::new(Code::NotFound)),
+            _ => tokio::time::sleep(ROW_LOOK).await,
+        }
+    }
+}
