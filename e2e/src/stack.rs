@@ -52,6 +52,7 @@ pub struct Stack {
     gateway: Api,
     services: [Api; 4],
     admin: [Api; 4],
+    second_checkout: Api,
     mailbox: Mailbox,
     /// Bootstrap servers.
     pub kafka_brokers: String,
@@ -86,6 +87,7 @@ impl Stack {
             gateway: Api::new(&variables.take("GATEWAY_URL")),
             services: Service::ALL.map(|service| Api::new(&variables.take(service.variables().0))),
             admin: Service::ALL.map(|service| Api::new(&variables.take(service.variables().1))),
+            second_checkout: Api::new(&variables.take("CHECKOUT_2_URL")),
             mailbox: Mailbox::new(&variables.take("MAILBOX_URL")),
             kafka_brokers: variables.take("KAFKA_BROKERS"),
             schema_registry_url: variables.take("SCHEMA_REGISTRY_URL"),
@@ -126,6 +128,11 @@ impl Stack {
     /// svc-checkout's own port.
     pub fn checkout(&self) -> &Api {
         self.service(Service::Checkout)
+    }
+
+    /// The port of a second svc-checkout, which only some tests start.
+    pub fn second_checkout(&self) -> &Api {
+        &self.second_checkout
     }
 
     /// svc-mailer's own port.

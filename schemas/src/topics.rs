@@ -77,6 +77,13 @@ pub const CHECKOUT_DRAIN: Topic = topic(
     Kind::LogFor(HOUR_MS),
     Partitions::ByKey(1),
 );
+/// Answers to commands whose clients wait at another instance. Its key is that instance. One partition: each
+/// instance reads all of it and keeps its own.
+pub const CHECKOUT_REPLIES: Topic = topic(
+    "checkout.replies",
+    Kind::LogFor(10 * MINUTE_MS),
+    Partitions::ByKey(1),
+);
 /// What was sent to whom, by id.
 pub const MAILER_NOTIFICATIONS: Topic = topic(
     "mailer.notifications",

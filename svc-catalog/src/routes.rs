@@ -2,9 +2,8 @@
 
 use axum::Router;
 use axum::routing::{get, post};
-use platform::http::docs;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use platform::http::docs::{self, BearerAuth};
+use utoipa::OpenApi;
 
 use crate::app::App;
 use crate::http::{availability, event, published_event, ticket_type};
@@ -41,25 +40,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         ticket_type::list,
         availability::find,
     ),
-    modifiers(&Bearer)
+    modifiers(&BearerAuth)
 )]
 struct Api;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .description(Some("An access token of the identity service"))
-            .build();
-        openapi
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
 
 #[cfg(test)]
 mod tests {

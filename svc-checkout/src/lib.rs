@@ -25,9 +25,10 @@ use platform::kafka::table::read_table;
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
+use schemas::checkout::CommandReply;
 use schemas::topics::{
     CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_ORDERS,
-    CHECKOUT_PAYMENTS, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
+    CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -42,6 +43,7 @@ use box_office::engine::Engine;
 use box_office::inventory::InventoryTable;
 use box_office::memory::Memory;
 use box_office::projector::{self, BACKLOG, Projection};
+use box_office::replies::Replies;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
@@ -60,6 +62,7 @@ const OWN_TOPICS: &[Topic] = &[
     CHECKOUT_STOCK,
     CHECKOUT_STATE,
     CHECKOUT_DRAIN,
+    CHECKOUT_REPLIES,
 ];
 
 /// Creates tables and topics and registers the records.
@@ -69,6 +72,7 @@ pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
     registry.require_compatibility().await?;
     CommandEncoders::register(&registry).await?;
     Changelog::register(&registry).await?;
+    registry.register::<CommandReply>().await?;
     topics::create(&config.kafka, OWN_TOPICS).await?;
     topics::create_dead_letter(&config.kafka, CHECKOUT_COMMANDS.name, box_office::GROUP).await?;
     topics::create_dead_letter(
@@ -124,6 +128,7 @@ pub async fn run(
         &config.engine.instance_name,
         config.kafka.event_partitions,
         CommandEncoders::register(&registry).await?,
+        registry.register().await?,
         Arc::clone(&shared.waiters),
     )?);
     let cashier = Arc::new(Cashier::new(
@@ -131,6 +136,13 @@ pub async fn run(
         Arc::clone(&box_office),
         Arc::clone(&orders),
     ));
+
+    let replies = Replies::open(
+        &config.engine,
+        registry.clone(),
+        Arc::clone(&shared.waiters),
+        Arc::clone(&orders),
+    )?;
 
     // The engine and what follows it stop after the last request; the rest at once.
     let stop_engine = CancellationToken::new();
@@ -145,6 +157,7 @@ pub async fn run(
         &caught_up,
         stop_engine.clone(),
     );
+    tasks.spawn(replies.follow(stop_engine.clone()));
     tasks.spawn(jobs::settle_payments::run(
         Arc::clone(&shared.worklist),
         Arc::clone(&cashier),
@@ -161,7 +174,7 @@ pub async fn run(
     let projector = tokio::spawn(projector::run(
         batches,
         Arc::clone(&projection),
-        Arc::clone(&shared.waiters),
+        Arc::clone(&box_office),
         kafka::reader(&config.engine, "read_committed")?,
     ));
     let engine = Engine {

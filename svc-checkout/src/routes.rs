@@ -1,7 +1,7 @@
 //! Every URL and its handler.
 
 use axum::Router;
-use platform::http::docs;
+use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,7 @@ use crate::http::{orders, payments, tickets};
     title = "svc-checkout",
     description = "Orders, payments and tickets.",
     license(name = "Apache-2.0", identifier = "Apache-2.0")
-))]
+), modifiers(&BearerAuth))]
 struct Api;
 
 fn api() -> OpenApiRouter<App> {

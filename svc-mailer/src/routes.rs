@@ -1,9 +1,8 @@
 //! Every URL and its handler.
 
 use axum::Router;
-use platform::http::docs;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use platform::http::docs::{self, BearerAuth};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,24 +10,8 @@ use crate::app::AppState;
 use crate::http::notification;
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Mailer", description = "What was sent to whom."), modifiers(&Bearer))]
+#[openapi(info(title = "Mailer", description = "What was sent to whom."), modifiers(&BearerAuth))]
 struct Base;
-
-/// Names the scheme that handlers ask for with `security(("bearer" = []))`.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
-        openapi
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
 
 /// The URLs are beside the handlers; the test below has them in one list.
 fn api() -> OpenApiRouter<AppState> {

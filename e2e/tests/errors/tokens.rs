@@ -88,6 +88,18 @@ async fn an_expired_token_is_told_apart() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_expired_token_is_not_in_the_way_of_a_new_one() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let token = forged(&stack, -60).await?;
+    let nobody = json!({"email": "nobody@example.com", "password": "a long pass phrase"});
+    for api in [stack.gateway(), stack.identity()] {
+        let answer = api.post("/v1/sessions").token(&token).json(&nobody).send();
+        answer.await?.expect_problem(401, "bad-credentials")?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_in_the_query_does_not_count() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let buyer = stack.customer().await?;

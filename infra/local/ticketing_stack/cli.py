@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         ("start", lifecycle.start, "start one program and wait until it is ready"),
         ("stop", lifecycle.stop, "stop one program and wait until it is gone"),
         ("kill", lifecycle.kill, "kill one program without a goodbye (SIGKILL)"),
+        ("freeze", lifecycle.freeze, "stop one program in its tracks (SIGSTOP)"),
+        ("thaw", lifecycle.thaw, "let a frozen program go on (SIGCONT)"),
     ):
         one = command(name, _exclusive(lambda stack, arguments, run=run: run(stack, arguments.name)), text)
         one.add_argument("name", help="as `stack status` names it")

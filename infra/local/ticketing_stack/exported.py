@@ -48,4 +48,5 @@ def exported(stack: Stack) -> dict[str, str]:
     for service in SERVICES:
         urls[f"{service.upper()}_URL"] = f"http://{stack.address(service)}"
         urls[f"{service.upper()}_ADMIN_URL"] = f"http://{stack.address(service + '_admin')}"
+    urls["CHECKOUT_2_URL"] = f"http://{stack.address('checkout_2')}"
     return urls | shared_environment(stack)

@@ -12,7 +12,7 @@ from .ports import listeners, owner_of
 from .programs import Process, Program
 from .readiness import NotReady
 from .servers import gateway, servers
-from .services import program_name, services
+from .services import program_name, second_checkout, services
 
 # The slowest, Cassandra, takes seven seconds alone and half a minute beside a compiler.
 READY_SECONDS_AT_MOST = 180
@@ -21,7 +21,8 @@ SLOW_LINE_EVERY_SECONDS = 5
 
 # Stopped in this order: nobody writes to a server that is already gone.
 _SERVICE_NAMES = [program_name(service) for service in SERVICES]
-STOP_ORDER = [["gateway"], _SERVICE_NAMES, ["mailbox", "registry", "cassandra", "kafka"]]
+_SECOND_CHECKOUT = "svc-checkout-2"
+STOP_ORDER = [["gateway"], [*_SERVICE_NAMES, _SECOND_CHECKOUT], ["mailbox", "registry", "cassandra", "kafka"]]
 
 
 def up(stack: Stack, only_servers: bool) -> None:
@@ -72,6 +73,16 @@ def kill(stack: Stack, name: str) -> None:
     say(name, "killed")
 
 
+def freeze(stack: Stack, name: str) -> None:
+    programs.freeze(_running(stack, name))
+    say(name, "frozen")
+
+
+def thaw(stack: Stack, name: str) -> None:
+    programs.thaw(_running(stack, name))
+    say(name, "goes on")
+
+
 def status(stack: Stack) -> None:
     alive = programs.running(stack)
     for wave in reversed(STOP_ORDER):
@@ -80,7 +91,7 @@ def status(stack: Stack) -> None:
                 say(name, f"runs, pid {process.pid}, {process.memory_mib} MiB")
             elif programs.was_started(stack, name):
                 say(name, f"died; its log: {programs.log_of(stack, name)}")
-            else:
+            elif name != _SECOND_CHECKOUT:
                 say(name, "stopped")
 
 
@@ -88,6 +99,8 @@ def _program(stack: Stack, name: str) -> Program:
     everything = {program.name: program for program in servers(stack)}
     if name in _SERVICE_NAMES:
         everything |= {program.name: program for program in services(stack)}
+    if name == _SECOND_CHECKOUT:
+        everything[name] = second_checkout(stack)
     if name == "gateway":
         everything[name] = gateway(stack, with_keys=False)
     if name not in everything:

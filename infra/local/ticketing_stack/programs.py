@@ -150,6 +150,15 @@ def kill(process: Process) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def freeze(process: Process) -> None:
+    """It keeps its connections and answers nobody, as after a long pause of a machine."""
+    _signal(process, signal.SIGSTOP)
+
+
+def thaw(process: Process) -> None:
+    _signal(process, signal.SIGCONT)
+
+
 def _signal(process: Process, number: signal.Signals) -> None:
     if not process.alive:
         return

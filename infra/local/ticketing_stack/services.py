@@ -29,6 +29,11 @@ def services(stack: Stack) -> list[Program]:
     return [_service(stack, service) for service in SERVICES]
 
 
+def second_checkout(stack: Stack) -> Program:
+    """Shares the partitions with the first one. Not part of `up`: for whoever wants to see them share."""
+    return _service(stack, "checkout", instance=2)
+
+
 def binary(service: str) -> Path:
     profile = os.environ.get("STACK_PROFILE", "release")
     target = Path(os.environ.get("CARGO_TARGET_DIR", CLONE / "target"))
@@ -51,13 +56,14 @@ def shared_environment(stack: Stack) -> dict[str, str]:
     }
 
 
-def environment(stack: Stack, service: str) -> dict[str, str]:
+def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]:
     name = program_name(service)
+    port = _port_name(service, instance)
     own = shared_environment(stack) | {
-        "HTTP_ADDR": stack.address(service),
-        "ADMIN_ADDR": stack.address(f"{service}_admin"),
+        "HTTP_ADDR": stack.address(port),
+        "ADMIN_ADDR": stack.address(f"{port}_admin"),
         "CQL_KEYSPACE": service,
-        "INSTANCE_NAME": f"{name}-1",
+        "INSTANCE_NAME": f"{name}-{instance}",
         "RUST_LOG": "info",
         "LOG_FORMAT": "text",
     }
@@ -78,13 +84,18 @@ def environment(stack: Stack, service: str) -> dict[str, str]:
     return own | _overrides(name)
 
 
-def _service(stack: Stack, service: str) -> Program:
+def _port_name(service: str, instance: int) -> str:
+    return service if instance == 1 else f"{service}_{instance}"
+
+
+def _service(stack: Stack, service: str, instance: int = 1) -> Program:
+    name, port = program_name(service), _port_name(service, instance)
     return Program(
-        name=program_name(service),
+        name=name if instance == 1 else f"{name}-{instance}",
         argv=[str(binary(service)), "serve"],
-        environment=environment(stack, service),
-        ready=lambda: readiness.http(f"http://{stack.address(service + '_admin')}/readyz"),
-        port_names=(service, f"{service}_admin"),
+        environment=environment(stack, service, instance),
+        ready=lambda: readiness.http(f"http://{stack.address(port + '_admin')}/readyz"),
+        port_names=(port, f"{port}_admin"),
         stop_seconds=20,
         inputs=(binary(service),),
     )

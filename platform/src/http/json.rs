@@ -62,6 +62,27 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
+/// For a call that takes no body: an empty one or `{}`. Else 422 with the field that it does not have, or 400 for what is
+/// not JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        if !bytes.is_empty() {
+            parse::<Nothing>(&bytes)?;
+        }
+        Ok(Self)
+    }
+}
+
 /// Reads JSON as the [`Json`] extractor does, for bytes that came another way.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Following the path of every field costs time that only a wrong body should cost.

@@ -10,6 +10,6 @@ pub mod problem;
 pub mod server;
 
 pub use header::{ETag, IdempotencyKey, IfMatch, Language, RequestId};
-pub use json::{Json, Path, Query, RawBody};
+pub use json::{Json, NoBody, Path, Query, RawBody};
 pub use page::{Page, PageQuery};
 pub use problem::{Code, Problem};

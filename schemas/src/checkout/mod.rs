@@ -3,11 +3,13 @@
 mod commands;
 mod orders;
 mod payments;
+mod replies;
 mod state;
 mod stock;
 
 pub use commands::*;
 pub use orders::*;
 pub use payments::*;
+pub use replies::*;
 pub use state::*;
 pub use stock::*;

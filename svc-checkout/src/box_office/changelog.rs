@@ -16,7 +16,8 @@ use super::state_records as state;
 use crate::domain::books::Changes;
 use crate::domain::command::Fact;
 
-const SOURCE: &str = "/svc-checkout";
+/// CloudEvents source of all records of this service.
+pub(super) const SOURCE: &str = "/svc-checkout";
 
 /// One record to produce; no payload is a tombstone.
 pub struct Output {

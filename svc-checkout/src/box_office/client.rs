@@ -3,22 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::avro::Encoder;
 use platform::clock::Timestamp;
 use platform::context::RequestContext;
+use platform::ids::derived_id;
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::{client_config, partition_of};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header};
 use rdkafka::producer::{
     BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
+use schemas::Record as _;
+use schemas::checkout::CommandReply;
 use schemas::topics;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::changelog::SOURCE;
 use super::commands::CommandEncoders;
-use super::waiters::{Place, Reply, Waiters};
+use super::reply_records::reply_out;
+use super::waiters::{Place, Reply, Waiters, Wish};
 use crate::domain::command::{Answer, Command, Refusal};
 
 /// A client waits this long for the answer to a command; the command is worthless afterwards.
@@ -41,6 +47,12 @@ pub enum SubmitError {
     TimedOut,
 }
 
+/// What a record was.
+enum Sent {
+    Command(Wish),
+    Reply(Uuid),
+}
+
 struct CommandContext {
     waiters: Arc<Waiters>,
 }
@@ -48,20 +60,31 @@ struct CommandContext {
 impl ClientContext for CommandContext {}
 
 impl ProducerContext<NoCustomPartitioner> for CommandContext {
-    type DeliveryOpaque = Box<Uuid>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, command_id: Box<Uuid>) {
-        if let Err((error, _)) = result {
-            tracing::warn!(%error, %command_id, "command not delivered");
-            self.waiters.answer(*command_id, &Reply::NotSent);
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let Err((error, _)) = result else { return };
+        match *sent {
+            Sent::Command(wish) => {
+                tracing::warn!(%error, command_id = %wish.command_id, "command not delivered");
+                self.waiters.answer(&wish, &Reply::NotSent);
+            }
+            // The waiter times out and reads the order by its id.
+            Sent::Reply(command_id) => tracing::warn!(%error, %command_id, "reply not delivered"),
         }
     }
 }
 
-/// Submits commands.
+/// Header of a command: the instance where its client waits.
+pub const REPLY_TO: &str = "reply_to";
+
+/// Submits commands, and answers those of others.
 pub struct BoxOffice {
     producer: ThreadedProducer<CommandContext>,
+    /// This instance: its clients wait here.
+    instance: String,
     encoders: CommandEncoders,
+    replies: Encoder<CommandReply>,
     waiters: Arc<Waiters>,
     partitions: i32,
 }
@@ -70,12 +93,13 @@ impl BoxOffice {
     /// Connects lazily.
     pub fn new(
         brokers: &str,
-        client_id: &str,
+        instance: &str,
         partitions: i32,
         encoders: CommandEncoders,
+        replies: Encoder<CommandReply>,
         waiters: Arc<Waiters>,
     ) -> Result<Self, KafkaError> {
-        let producer = client_config(brokers, client_id)
+        let producer = client_config(brokers, instance)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // No waiting for company: while one request is on its way the next one fills.
@@ -91,7 +115,9 @@ impl BoxOffice {
             })?;
         Ok(Self {
             producer,
+            instance: instance.to_owned(),
             encoders,
+            replies,
             waiters,
             partitions,
         })
@@ -105,7 +131,7 @@ impl BoxOffice {
     /// Sends a command, unless the same one is on its way, and waits for the answer. When it
     /// comes, the order is in the tables.
     pub async fn submit(&self, command: &Command) -> Result<Answer, SubmitError> {
-        let receiver = match self.waiters.wait(command.id()) {
+        let receiver = match self.waiters.wait(Wish::of(command)) {
             Place::Full => return Err(SubmitError::Overloaded),
             Place::Joined(receiver) => receiver,
             Place::First(receiver) => {
@@ -113,24 +139,10 @@ impl BoxOffice {
                 receiver
             }
         };
-        Self::answer(receiver, COMMAND_DEADLINE).await
+        Self::await_reply(receiver, COMMAND_DEADLINE).await
     }
 
-    /// Waits for the answer to a command that somebody else sends.
-    pub async fn overhear(
-        &self,
-        command_id: Uuid,
-        deadline: Duration,
-    ) -> Result<Answer, SubmitError> {
-        match self.waiters.wait(command_id) {
-            Place::Full => Err(SubmitError::Overloaded),
-            Place::Joined(receiver) | Place::First(receiver) => {
-                Self::answer(receiver, deadline).await
-            }
-        }
-    }
-
-    async fn answer(
+    async fn await_reply(
         receiver: oneshot::Receiver<Reply>,
         deadline: Duration,
     ) -> Result<Answer, SubmitError> {
@@ -149,22 +161,60 @@ impl BoxOffice {
         let headers = RecordHeaders {
             id: command.id(),
             record_name,
-            source: "/svc-checkout",
+            source: SOURCE,
             subject: &key,
             time: Timestamp::now(),
             traceparent: context.as_ref().map(RequestContext::traceparent),
         };
-        let record =
-            BaseRecord::with_opaque_to(topics::CHECKOUT_COMMANDS.name, Box::new(command.id()))
-                .partition(partition_of(event_id, self.partitions))
-                .key(&key)
-                .payload(&payload)
-                .headers(headers.to_owned_headers());
+        let record = BaseRecord::with_opaque_to(
+            topics::CHECKOUT_COMMANDS.name,
+            Box::new(Sent::Command(Wish::of(command))),
+        )
+        .partition(partition_of(event_id, self.partitions))
+        .key(&key)
+        .payload(&payload)
+        .headers(headers.to_owned_headers().insert(Header {
+            key: REPLY_TO,
+            value: Some(&self.instance),
+        }));
         self.producer.send(record).map_err(|(error, _)| {
             tracing::warn!(%error, "command not queued");
-            self.waiters.answer(command.id(), &Reply::NotSent);
+            self.waiters.answer(&Wish::of(command), &Reply::NotSent);
             SubmitError::Overloaded
         })
+    }
+
+    /// Answers whoever waits at the instance `reply_to`; `None`: here. Called when the rows are written.
+    pub fn answer(&self, reply_to: Option<&str>, wish: &Wish, decided: Result<Answer, Refusal>) {
+        match reply_to.filter(|instance| *instance != self.instance) {
+            Some(instance) => self.reply(instance, wish, &decided),
+            None => self.waiters.answer(wish, &Reply::Decided(decided)),
+        }
+    }
+
+    fn reply(&self, instance: &str, wish: &Wish, decided: &Result<Answer, Refusal>) {
+        let command_id = wish.command_id;
+        let payload = self.replies.encode(&reply_out(wish, decided));
+        let subject = command_id.to_string();
+        let headers = RecordHeaders {
+            id: derived_id(command_id, &["reply", instance]),
+            record_name: CommandReply::NAME,
+            source: SOURCE,
+            subject: &subject,
+            time: Timestamp::now(),
+            traceparent: None,
+        };
+        let record = BaseRecord::with_opaque_to(
+            topics::CHECKOUT_REPLIES.name,
+            Box::new(Sent::Reply(command_id)),
+        )
+        .partition(0)
+        .key(instance)
+        .payload(&payload)
+        .headers(headers.to_owned_headers());
+        if let Err((error, _)) = self.producer.send(record) {
+            tracing::warn!(%error, %command_id, "reply not queued");
+        }
     }
 
     /// Waits until every command has left. Blocks.

@@ -30,12 +30,10 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the group has told this member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RebalanceEvent {
-    /// These partitions of checkout.commands are ours now. `drain`: so is checkout.drain.
+    /// These partitions of checkout.commands are ours now.
     Assigned {
         /// Partitions of checkout.commands.
         partitions: Vec<i32>,
-        /// checkout.drain came too.
-        drain: bool,
     },
     /// These are not any more. `lost`: another member may own them already.
     Revoked {
@@ -85,22 +83,15 @@ impl ConsumerContext for GroupContext {
     ) {
         if self.closing.load(Ordering::SeqCst) {
             // Nobody polls any more; without this the client's drop would wait for ever.
-            if let Err(error) = consumer.incremental_unassign(list) {
+            if let Err(error) = unassign(consumer, &partitions_in(list)) {
                 tracing::debug!(%error, "unassign while closing");
             }
             return;
         }
-        let mut partitions = Vec::new();
-        let mut drain = false;
-        for element in list.elements() {
-            if element.topic() == topics::CHECKOUT_DRAIN.name {
-                drain = true;
-            } else {
-                partitions.push(element.partition());
-            }
-        }
+        // Nothing is ever read from checkout.drain: whoever has it need not know.
+        let partitions = partitions_in(list);
         let event = match RDKafkaErrorCode::from(code) {
-            RDKafkaErrorCode::AssignPartitions => RebalanceEvent::Assigned { partitions, drain },
+            RDKafkaErrorCode::AssignPartitions => RebalanceEvent::Assigned { partitions },
             // An error in a rebalance takes the assignment away like a loss.
             code => RebalanceEvent::Revoked {
                 partitions,
@@ -112,6 +103,32 @@ impl ConsumerContext for GroupContext {
             .unwrap_or_else(PoisonError::into_inner)
             .push(event);
     }
+}
+
+/// The partitions of checkout.commands in a list of the group.
+fn partitions_in(list: &TopicPartitionList) -> Vec<i32> {
+    let elements = list.elements();
+    let commands = elements
+        .iter()
+        .filter(|element| element.topic() == topics::CHECKOUT_COMMANDS.name);
+    commands.map(|element| element.partition()).collect()
+}
+
+/// Tells the group that these partitions are given back. Those that were still being taken over are not assigned yet;
+/// to unassign them would be an error, and the group would wait.
+pub fn unassign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[i32],
+) -> Result<(), KafkaError> {
+    let topic = topics::CHECKOUT_COMMANDS.name;
+    let assigned = consumer.assignment()?;
+    let mut list = TopicPartitionList::new();
+    for &partition in partitions {
+        if assigned.find_partition(topic, partition).is_some() {
+            list.add_partition(topic, partition);
+        }
+    }
+    consumer.incremental_unassign(&list)
 }
 
 /// The group member that reads commands. Polled on the engine's thread only.

@@ -3,7 +3,7 @@
 //!
 //! The way of a command: [`client`] puts it on checkout.commands and waits; [`engine`] decides it
 //! in memory and commits decision, state and position in one transaction ([`changelog`]);
-//! [`projector`] writes the rows; then the waiter is answered. [`takeover`] rebuilds the books
+//! [`projector`] writes the rows; then the waiter is answered, at another instance by [`replies`]. [`takeover`] rebuilds the books
 //! of a partition that came from another owner. docs/BOX_OFFICE.md names the hole that each step
 //! closes.
 
@@ -18,6 +18,8 @@ pub mod memory;
 pub mod partition;
 pub mod projector;
 pub mod records;
+pub mod replies;
+pub mod reply_records;
 pub mod state_records;
 pub mod takeover;
 pub mod waiters;

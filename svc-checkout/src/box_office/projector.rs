@@ -16,11 +16,11 @@ use rdkafka::{Offset, error::KafkaError};
 use schemas::Record as _;
 use schemas::checkout as record;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
+use super::client::BoxOffice;
 use super::kafka::Reader;
 use super::records::{FactRecord, fact_in};
-use super::waiters::{Reply, Waiters};
+use super::waiters::Wish;
 use crate::domain::command::{Answer, Fact, Refusal};
 use crate::store::orders::{End, OrderStore};
 
@@ -39,9 +39,19 @@ pub struct Settled {
     /// Facts to write.
     pub facts: Vec<Fact>,
     /// Whom to answer afterwards.
-    pub reply: Option<(Uuid, Result<Answer, Refusal>)>,
+    pub reply: Option<Reply>,
     /// Trace context of the request, for the records that it caused.
     pub traceparent: Option<Arc<str>>,
+}
+
+/// The answer to a command.
+pub struct Reply {
+    /// What was asked.
+    pub wish: Wish,
+    /// The instance where its client waits; `None`: this one.
+    pub to: Option<Arc<str>>,
+    /// What was decided.
+    pub decided: Result<Answer, Refusal>,
 }
 
 /// Last offsets by topic and partition.
@@ -151,7 +161,7 @@ where
 pub async fn run(
     batches: mpsc::Receiver<Committed>,
     projection: Arc<Projection>,
-    waiters: Arc<Waiters>,
+    box_office: Arc<BoxOffice>,
     offsets: Reader,
 ) {
     let batches = stream::unfold(batches, async |mut batches| {
@@ -163,7 +173,7 @@ pub async fn run(
     // Two at once, what comes meanwhile goes together: the slower the database, the larger the writes. Told in their
     // order, so that what is committed has no gaps.
     let written = batches
-        .map(|batch| settle(Arc::clone(&projection), Arc::clone(&waiters), batch))
+        .map(|batch| settle(Arc::clone(&projection), Arc::clone(&box_office), batch))
         .buffered(BATCHES_AT_ONCE);
     let mut written = std::pin::pin!(written);
     let mut done = Offsets::new();
@@ -182,11 +192,15 @@ pub async fn run(
 }
 
 /// Writes a batch, answers whoever waits for it, and returns how far it goes.
-async fn settle(projection: Arc<Projection>, waiters: Arc<Waiters>, batch: Committed) -> Offsets {
+async fn settle(
+    projection: Arc<Projection>,
+    box_office: Arc<BoxOffice>,
+    batch: Committed,
+) -> Offsets {
     projection.write(batch.facts()).await;
     for settled in batch.settled {
-        if let Some((command_id, decided)) = settled.reply {
-            waiters.answer(command_id, &Reply::Decided(decided));
+        if let Some(reply) = settled.reply {
+            box_office.answer(reply.to.as_deref(), &reply.wish, reply.decided);
         }
     }
     batch.ledger

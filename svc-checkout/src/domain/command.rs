@@ -185,6 +185,17 @@ impl Command {
         }
     }
 
+    /// The body of its request; all the same where nobody sent one.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Command::PlaceOrder(command) => command.fingerprint,
+            Command::StartPayment(command) => command.fingerprint,
+            Command::CancelOrder(command) => command.fingerprint,
+            Command::RefundOrder(command) => command.fingerprint,
+            Command::SettlePayment(_) | Command::SettleRefund(_) => Fingerprint::default(),
+        }
+    }
+
     /// The event, which decides the partition.
     pub fn event_id(&self) -> Uuid {
         match self {

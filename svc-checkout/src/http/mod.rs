@@ -1,6 +1,7 @@
 //! The REST surface: one file per noun.
 
 pub mod changes;
+pub mod cursor;
 pub mod idempotency;
 pub mod orders;
 pub mod payments;

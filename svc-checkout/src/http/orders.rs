@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::changes::answer;
+use super::cursor::position;
 use super::idempotency::fingerprint;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
@@ -24,7 +25,6 @@ use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
 use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
-use crate::store::orders::Position;
 
 pub mod cancel;
 pub mod refund;
@@ -202,7 +202,7 @@ pub async fn list(
     caller: Caller,
     page: PageQuery,
 ) -> Result<axum::Json<Page<OrderOut>>, Problem> {
-    let after: Option<Position> = page.cursor()?;
+    let after = position(&page)?;
     let limit = page.limit();
     let positions = app
         .orders

@@ -7,11 +7,11 @@ use platform::auth::Caller;
 use platform::http::{Page, PageQuery, Problem};
 use uuid::Uuid;
 
+use super::cursor::position;
 use super::refusals;
 use super::shapes::{TicketOut, ticket_out};
 use crate::app::App;
 use crate::domain::order::Order;
-use crate::store::orders::Position;
 
 /// My tickets, newest first
 #[utoipa::path(
@@ -25,7 +25,7 @@ pub async fn list(
     caller: Caller,
     page: PageQuery,
 ) -> Result<axum::Json<Page<TicketOut>>, Problem> {
-    let after: Option<Position> = page.cursor()?;
+    let after = position(&page)?;
     let limit = page.limit();
     let found = app
         .orders

@@ -19,8 +19,8 @@ use crate::domain::order::{Order, Status};
 mod places;
 mod rows;
 
-pub use places::Position;
 use places::{Places, partition_of};
+pub use places::{Position, is_possible};
 use rows::{EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
 
 /// Rows of one page that are read at once.

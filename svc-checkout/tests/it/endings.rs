@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use platform::ids::new_id;
 use schemas::checkout::{OrderCancelled, OrderRefunded, PaymentRefunded, StockLevel};
 use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_STOCK};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Scene;
@@ -215,6 +215,14 @@ async fn who_may_refund() -> anyhow::Result<()> {
         .send()
         .await?
         .expect_problem(409, "not-paid")?;
+    // There are no partial refunds: whoever asks for one shall know.
+    let half = scene
+        .end(paid, "refund", &scene.organizer)
+        .json(&json!({"amount": {"amount": 1, "currency": "EUR"}}))
+        .send()
+        .await?
+        .expect_problem(422, "invalid")?;
+    assert_eq!(half["errors"][0]["pointer"], "/amount");
     assert_eq!(scene.stock().await?, (1, 1, 3));
     Ok(())
 }

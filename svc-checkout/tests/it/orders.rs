@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use e2e::orders::{order_body, place};
 use e2e::users::id_of;
-use e2e::{Role, TicketType, eventually, wait::SOON};
+use e2e::{Role, Stack, TicketType, eventually, wait::SOON};
 use futures::future::try_join_all;
 use schemas::checkout::{OrderReserved, StockLevel};
 use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_STOCK};
@@ -40,6 +42,63 @@ async fn fifty_repeats_at_once_are_one_order() -> anyhow::Result<()> {
         })
         .count();
     assert_eq!(reserved, 1, "one effect");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_key_with_two_bodies_at_once_answers_each_body_for_itself() -> anyhow::Result<()> {
+    let scene = Scene::with(&[TicketType::general(100)]).await?;
+    let bodies = [1, 2]
+        .map(|quantity| order_body(scene.event.id, &[(scene.event.ticket_types[0], quantity)]));
+    for round in 0..5 {
+        let calls = (0..20).map(|n| {
+            scene
+                .stack
+                .checkout()
+                .post("/v1/orders")
+                .by(&scene.buyer)
+                .idempotency_key(&format!("round-{round}"))
+                .json(&bodies[n % 2])
+                .send()
+        });
+        let mut orders = HashSet::new();
+        let (mut placed, mut refused) = (HashSet::new(), HashSet::new());
+        for (n, answer) in try_join_all(calls).await?.into_iter().enumerate() {
+            if answer.status == 201 {
+                let order = answer.expect(201)?;
+                assert_eq!(
+                    order["lines"][0]["quantity"],
+                    n % 2 + 1,
+                    "the order of its body"
+                );
+                orders.insert(id_of(&order)?);
+                placed.insert(n % 2);
+            } else {
+                answer.expect_problem(422, "idempotency-key-reused")?;
+                refused.insert(n % 2);
+            }
+        }
+        assert_eq!((orders.len(), placed.len(), refused.len()), (1, 1, 1));
+        assert!(
+            placed.is_disjoint(&refused),
+            "one body was placed, the other refused"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cursor_of_the_far_future_is_none_of_ours() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let buyer = stack.customer().await?;
+    let year_9999 = r#"[253402300800000000,"00000000-0000-0000-0000-000000000000"]"#;
+    let cursor = URL_SAFE_NO_PAD.encode(year_9999);
+    for list in ["orders", "tickets"] {
+        let path = format!("/v1/{list}?cursor={cursor}");
+        let answer = stack.checkout().get(path).by(&buyer).send().await?;
+        let problem = answer.expect_problem(422, "invalid")?;
+        assert_eq!(problem["errors"][0]["pointer"], "?cursor");
+    }
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use platform::clock::Timestamp;
 
 use crate::box_office::partition::Partition;
-use crate::box_office::projector::Settled;
+use crate::box_office::projector::{Reply, Settled};
+use crate::box_office::waiters::Wish;
 use crate::domain::books::{Changes, Desk};
 use crate::domain::command::Command;
 use crate::domain::decide::{apply_inventory, decide, expire_hold};
@@ -27,6 +28,8 @@ pub(super) struct Incoming {
     pub command: Result<Command, String>,
     /// Trace context of the request.
     pub traceparent: Option<Arc<str>>,
+    /// The instance where its client waits.
+    pub reply_to: Option<Arc<str>>,
     /// The bytes, for a dead letter; left out where they decoded.
     pub payload: Option<Vec<u8>>,
 }
@@ -143,13 +146,17 @@ fn attempt(
         };
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut desk, command, now)))
             .map_err(|_| incoming.offset)?;
-        let (facts, reply) = match decided {
+        let (facts, decided) = match decided {
             Ok(decision) => (decision.facts, Ok(decision.answer)),
             Err(refusal) => (Vec::new(), Err(refusal)),
         };
         settled.push(Settled {
             facts,
-            reply: Some((command.id(), reply)),
+            reply: Some(Reply {
+                wish: Wish::of(command),
+                to: incoming.reply_to.clone(),
+                decided,
+            }),
             traceparent: incoming.traceparent.clone(),
         });
     }

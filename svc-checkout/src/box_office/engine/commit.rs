@@ -1,6 +1,7 @@
 //! Deciding a batch and committing it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use platform::clock::Timestamp;
 use rdkafka::consumer::Consumer as _;
@@ -10,22 +11,29 @@ use super::batch::{Decided, Incoming, Rules, decide_partition};
 use super::incarnation::{Exit, Incarnation, rebuild};
 use super::transaction::{self, Failure, Writes};
 use crate::box_office::changelog::Changelog;
-use crate::box_office::kafka::CALL_TIMEOUT;
+use crate::box_office::kafka::{CALL_TIMEOUT, RebalanceEvent};
 use crate::box_office::partition::RememberedBatch;
 use crate::box_office::projector::Committed;
 use crate::box_office::state_records::commands_key;
 
-/// A batch is decided again this often after an abort.
-const MAX_ABORTS: u32 = 5;
+/// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
+/// Below max.poll.interval.ms, together with a call that takes long.
+const ABORTS_FOR: Duration = Duration::from_secs(4);
 
 impl Incarnation<'_> {
-    /// Decides and commits; after an abort the same batch again, less what has moved meanwhile.
+    /// Decides and commits; after an abort the same batch again, less what was lost meanwhile. What the group says
+    /// meanwhile is added to `events`.
+    ///
+    /// Not by starting again: while one member does, the others' transactions are refused, and they would start again
+    /// for ever in turn.
     pub(super) fn decide_and_commit(
         &mut self,
         mut batch: Vec<Incoming>,
-        revoked: &BTreeSet<i32>,
+        events: &mut Vec<RebalanceEvent>,
     ) -> Result<(), Exit> {
-        for _ in 0..MAX_ABORTS {
+        let started = Instant::now();
+        loop {
+            let revoked = &self.drop_lost(events, &mut batch);
             if self.partitions.is_empty() {
                 return Ok(());
             }
@@ -50,18 +58,16 @@ impl Incarnation<'_> {
                         .map_err(|error| rebuild("abort", &error))?;
                     // What aborted deliveries reported is void.
                     let _ = self.producer.context().take();
-                    batch.extend(self.gather()?);
-                    if self.consumer.context().has_events() {
-                        // The group is moving: what was consumed is read again from the
-                        // position in the state by whoever gets the partition.
-                        return Err(Exit::Rebuild("rebalance during an abort".into()));
+                    if started.elapsed() > ABORTS_FOR {
+                        return Err(Exit::Rebuild(format!(
+                            "aborted again and again, at last: {reason}"
+                        )));
                     }
+                    batch.extend(self.gather()?);
+                    events.extend(self.consumer.context().take_events());
                 }
             }
         }
-        Err(Exit::Rebuild(
-            "the batch was aborted again and again".into(),
-        ))
     }
 
     pub(super) fn decide(

@@ -1,7 +1,7 @@
 //! One life of the engine: one membership of the group, one transactional producer. After any
 //! indefinite error it ends and the next one rebuilds everything from the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use schemas::topics;
 
 use super::Engine;
 use super::batch::Incoming;
+use crate::box_office::client::REPLY_TO;
 use crate::box_office::commands::{self, CommandError};
 use crate::box_office::kafka::{
     CALL_TIMEOUT, GroupConsumer, TransactionalProducer, group_consumer, transactional_producer,
@@ -57,6 +58,10 @@ pub(super) struct Incarnation<'a> {
     pub(super) owner: String,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) takeover: Option<Receiver<TakenOver>>,
+    /// What the takeover is for, less what the group took back meanwhile.
+    pub(super) taking_over: BTreeSet<i32>,
+    /// Whether the group was asked to assign anew since this incarnation joined.
+    pub(super) asked_anew: bool,
     /// Inventory that no batch has applied yet.
     pub(super) inventory: BTreeMap<i32, Vec<Arc<Inventory>>>,
     pub(super) drained: bool,
@@ -87,6 +92,8 @@ impl<'a> Incarnation<'a> {
             owner,
             partitions: BTreeMap::new(),
             takeover: None,
+            taking_over: BTreeSet::new(),
+            asked_anew: false,
             inventory: BTreeMap::new(),
             drained: false,
         })
@@ -111,12 +118,11 @@ impl<'a> Incarnation<'a> {
     /// One round: gather, rebalance, decide, commit.
     pub(super) fn turn(&mut self) -> Result<(), Exit> {
         self.await_projector()?;
-        let mut batch = self.gather()?;
+        let batch = self.gather()?;
         self.finish_takeover()?;
         self.take_inventory();
-        let events = self.consumer.context().take_events();
-        let revoked = self.drop_lost(&events, &mut batch);
-        self.decide_and_commit(batch, &revoked)?;
+        let mut events = self.consumer.context().take_events();
+        self.decide_and_commit(batch, &mut events)?;
         self.follow(&events)
     }
 
@@ -233,12 +239,13 @@ impl<'a> Incarnation<'a> {
             },
         };
         let command = opened.and_then(|datum| commands::decode(&datum));
-        let traceparent = message.headers().and_then(|headers| {
-            let header = headers.iter().find(|header| header.key == "traceparent")?;
+        let header = |key: &str| {
+            let header = message.headers()?.iter().find(|header| header.key == key)?;
             std::str::from_utf8(header.value?).ok().map(Arc::from)
-        });
+        };
         Ok(Incoming {
-            traceparent,
+            traceparent: header("traceparent"),
+            reply_to: header(REPLY_TO),
             partition: message.partition(),
             offset: message.offset(),
             payload: match command {

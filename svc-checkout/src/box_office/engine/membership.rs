@@ -15,7 +15,7 @@ use schemas::topics;
 use super::batch::Incoming;
 use super::incarnation::{Exit, Incarnation, rebuild};
 use super::transaction::{self, Failure, Writes};
-use crate::box_office::kafka::RebalanceEvent;
+use crate::box_office::kafka::{RebalanceEvent, unassign};
 use crate::box_office::partition::Partition;
 use crate::box_office::takeover::Takeover;
 
@@ -86,49 +86,51 @@ impl Incarnation<'_> {
         for event in events {
             match event {
                 RebalanceEvent::Revoked { partitions, .. } => {
-                    let mut list = TopicPartitionList::new();
                     for id in partitions {
                         self.forget(*id);
-                        list.add_partition(topics::CHECKOUT_COMMANDS.name, *id);
+                        self.taking_over.remove(id);
                     }
-                    self.consumer
-                        .incremental_unassign(&list)
+                    unassign(&self.consumer, partitions)
                         .map_err(|error| rebuild("unassign", &error))?;
                     tracing::info!(?partitions, "revoked");
                 }
-                RebalanceEvent::Assigned { partitions, drain } if partitions.is_empty() => {
-                    self.assign_nothing(*drain)?;
+                RebalanceEvent::Assigned { partitions } if partitions.is_empty() => {
+                    self.assign_nothing()?;
                 }
-                RebalanceEvent::Assigned { partitions, .. } => self.start_takeover(partitions)?,
+                RebalanceEvent::Assigned { partitions } => self.start_takeover(partitions)?,
             }
         }
         Ok(())
     }
 
-    /// A share without commands: another member has them all, or this one is leaving, or …
-    pub(super) fn assign_nothing(&mut self, drain: bool) -> Result<(), Exit> {
-        let mut list = TopicPartitionList::new();
-        if drain {
-            list.add_partition_offset(topics::CHECKOUT_DRAIN.name, 0, Offset::End)
-                .map_err(|error| rebuild("assign drain", &error))?;
-        }
+    /// A share without commands: other members have them all, or this one is leaving.
+    pub(super) fn assign_nothing(&mut self) -> Result<(), Exit> {
         self.consumer
-            .incremental_assign(&list)
+            .incremental_assign(&TopicPartitionList::new())
             .map_err(|error| rebuild("assign", &error))?;
-        let stopping = self.engine.stop.is_cancelled();
-        if drain && !stopping {
-            // … the last process with this instance name was leaving a moment ago, and the group
-            // gave its share to us without asking anybody. A changed subscription makes it ask.
-            tracing::info!("the group still has this instance as leaving: joining anew");
-            let both = [topics::CHECKOUT_COMMANDS.name, topics::CHECKOUT_DRAIN.name];
-            self.consumer
-                .subscribe(&both)
-                .map_err(|error| rebuild("subscribe", &error))?;
-            return Ok(());
+        self.drained = self.engine.stop.is_cancelled();
+        // It may also be that the last process with this instance name had none: the next answer tells.
+        if !self.ask_anew()? {
+            self.engine.joined.store(true, Ordering::SeqCst);
         }
-        self.drained = stopping;
-        self.engine.joined.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Makes the group assign anew, once after joining; true when it was asked now.
+    ///
+    /// The broker gives a static member that comes back the share of its predecessor and asks nobody. That share can be
+    /// none, because the predecessor was leaving; or the predecessor had been told to give some partitions away and did
+    /// not live to do so: then nobody has them, for good. A changed subscription makes the group look again.
+    pub(super) fn ask_anew(&mut self) -> Result<bool, Exit> {
+        if self.asked_anew || self.engine.stop.is_cancelled() {
+            return Ok(false);
+        }
+        self.asked_anew = true;
+        let both = [topics::CHECKOUT_COMMANDS.name, topics::CHECKOUT_DRAIN.name];
+        self.consumer
+            .subscribe(&both)
+            .map_err(|error| rebuild("subscribe", &error))?;
+        Ok(true)
     }
 
     /// Reads the state of new partitions on a thread; they are assigned when it is known.
@@ -147,6 +149,7 @@ impl Incarnation<'_> {
             .spawn(move || drop(sender.send(takeover.run())))
             .map_err(|error| Exit::Rebuild(format!("takeover thread: {error}")))?;
         self.takeover = Some(receiver);
+        self.taking_over = partitions.iter().copied().collect();
         Ok(())
     }
 
@@ -154,7 +157,7 @@ impl Incarnation<'_> {
         let Some(receiver) = &self.takeover else {
             return Ok(());
         };
-        let taken = match receiver.try_recv() {
+        let mut taken = match receiver.try_recv() {
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {
                 return Err(Exit::Rebuild("the takeover panicked".into()));
@@ -162,6 +165,11 @@ impl Incarnation<'_> {
             Ok(taken) => taken.map_err(|error| Exit::Rebuild(error.to_string()))?,
         };
         self.takeover = None;
+        let wanted = std::mem::take(&mut self.taking_over);
+        taken.retain(|id, _| wanted.contains(id));
+        if taken.is_empty() {
+            return Ok(());
+        }
         self.claim(&taken)?;
         let mut list = TopicPartitionList::new();
         for (id, partition) in &taken {
@@ -180,6 +188,7 @@ impl Incarnation<'_> {
             self.adopt(id, partition);
         }
         self.engine.joined.store(true, Ordering::SeqCst);
+        self.ask_anew()?;
         Ok(())
     }
 

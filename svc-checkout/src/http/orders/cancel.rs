@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use platform::auth::Caller;
-use platform::http::{Code, ETag, IdempotencyKey, Path, Problem};
+use platform::http::{Code, ETag, IdempotencyKey, NoBody, Path, Problem};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -27,6 +27,7 @@ use crate::http::shapes::OrderOut;
         (status = 200, body = OrderOut),
         (status = 404, description = "not-found: not there, or not yours"),
         (status = 409, description = "payment-in-progress, use-refund, hold-expired, order-cancelled, already-refunded"),
+        (status = 422, description = "invalid: the call takes no body"),
         (status = 503, description = "overloaded, unavailable"),
     ),
     security(("bearer" = []))
@@ -36,6 +37,7 @@ pub async fn cancel(
     caller: Caller,
     Path(id): Path<Uuid>,
     key: Option<IdempotencyKey>,
+    _: NoBody,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
     let order = app.orders.find(id).await.map_err(refusals::database)?;
     let order = order

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use platform::auth::{Caller, Role};
-use platform::http::{Code, ETag, IdempotencyKey, Path, Problem};
+use platform::http::{Code, ETag, IdempotencyKey, NoBody, Path, Problem};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ use crate::http::shapes::OrderOut;
         (status = 403, description = "forbidden: the buyer asks the organizer or support"),
         (status = 404, description = "not-found: not there, or of another organizer's event"),
         (status = 409, description = "not-paid, already-refunded"),
+        (status = 422, description = "invalid: the call takes no body"),
         (status = 503, description = "overloaded, unavailable"),
     ),
     security(("bearer" = []))
@@ -39,6 +40,7 @@ pub async fn refund(
     caller: Caller,
     Path(id): Path<Uuid>,
     key: Option<IdempotencyKey>,
+    _: NoBody,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
     let mut order = refundable_by(&app, &caller, id).await?;
     let command_id = command_id(id, &caller, "POST refund", key.as_ref());

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const BUCKETS: u8 = 64;
 /// No order is older than this system.
 const FIRST_YEAR: i32 = 2026;
-/// A list begins with the year that it is this much later: clocks differ, and an order may be of the next year.
+/// No place is later than this from now: clocks differ a little.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60 * 60);
 
 /// About the size of a place.
@@ -26,6 +26,11 @@ pub(super) const BYTES: usize = 100;
 
 /// Where a page of a buyer's orders or tickets goes on: time in µs and id of its last entry.
 pub type Position = (i64, Uuid);
+
+/// Whether a place can have this position. One far in the future would make a list go through all years until then.
+pub fn is_possible((at, _): &Position) -> bool {
+    Timestamp::from_micros(*at) <= Timestamp::now() + CLOCK_TOLERANCE
+}
 
 /// The partition of a buyer's places of one time: year and bucket.
 pub(super) fn partition_of(user_id: Uuid, at: Timestamp) -> (i32, i8) {

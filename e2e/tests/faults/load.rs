@@ -1,110 +1,27 @@
-//! svc-checkout is stopped and killed while buyers order. No order that was answered is lost, none is made twice, and
-//! the stock adds up.
+//! Buyers who want an answer, whatever happens, and what is judged afterwards.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use e2e::wait::SOON;
 use e2e::{PublishedEvent, Role, Stack, TicketType, User, eventually, orders, users};
 use futures::future::try_join_all;
+use platform::kafka::partition_of;
 use schemas::checkout::OrderReserved;
 use schemas::topics;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 const BUYERS: usize = 12;
 /// So many orders are answered before the fault, and so many more after it.
-const ORDERS_AROUND: usize = 300;
+pub(crate) const ORDERS_AROUND: usize = 300;
 /// More than all buyers can order while the test runs.
 const SEATS: u32 = 50_000;
 /// A buyer repeats his order until it is answered; a restarted process rebuilds its state first.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(90);
-/// `stack stop` kills what does not stop by itself in 20 s, which would be another test than the one that was meant.
-const STOP_DEADLINE: Duration = Duration::from_secs(15);
-/// Transactions of a killed process end after transaction.timeout.ms, 10 s, at the latest.
-const ABORT_DEADLINE: Duration = Duration::from_secs(30);
-
-const LEDGERS: [&str; 4] = [
-    topics::CHECKOUT_ORDERS.name,
-    topics::CHECKOUT_PAYMENTS.name,
-    topics::CHECKOUT_STOCK.name,
-    topics::CHECKOUT_STATE.name,
-];
-
-/// There is one svc-checkout: its faults take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_under_load_loses_nothing() -> anyhow::Result<()> {
-    let _turn = TURN.lock().await;
-    let stack = Stack::from_env();
-    let load = Load::start(&stack).await?;
-    load.answered(ORDERS_AROUND).await?;
-
-    let began = Instant::now();
-    stack_command("stop").await?;
-    let took = began.elapsed();
-    let open = open_transactions(&stack);
-    // Before anything is judged: the tests after this one need it.
-    stack_command("start").await?;
-    ensure!(took < STOP_DEADLINE, "the stop took {} s", took.as_secs());
-    let open = open?;
-    ensure!(
-        open.is_empty(),
-        "a planned stop left transactions open: {open:?}"
-    );
-
-    load.answered(ORDERS_AROUND).await?;
-    load.end_and_judge(&stack).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn kill_9_under_load_loses_nothing() -> anyhow::Result<()> {
-    let _turn = TURN.lock().await;
-    let stack = Stack::from_env();
-    let load = Load::start(&stack).await?;
-    load.answered(ORDERS_AROUND).await?;
-    stack_command("kill").await?;
-    stack_command("start").await?;
-    load.answered(ORDERS_AROUND).await?;
-    load.end_and_judge(&stack).await?;
-    eventually(
-        ABORT_DEADLINE,
-        "the killed process's transactions to end",
-        async || Ok(open_transactions(&stack)?.is_empty().then_some(())),
-    )
-    .await
-}
-
-/// `infra/local/stack <verb> svc-checkout`, on the stack that the environment names.
-async fn stack_command(verb: &'static str) -> anyhow::Result<()> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/local/stack");
-    let run = move || Command::new(program).args([verb, "svc-checkout"]).output();
-    let output = tokio::task::spawn_blocking(run)
-        .await?
-        .context("infra/local/stack")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "stack {verb} svc-checkout: {said}");
-    Ok(())
-}
-
-/// Partitions of the ledgers whose readers wait for a transaction to end.
-fn open_transactions(stack: &Stack) -> anyhow::Result<Vec<String>> {
-    let mut open = Vec::new();
-    for topic in LEDGERS {
-        for (partition, behind) in stack.records(topic)?.behind_open_transactions()? {
-            open.push(format!("{topic} {partition}: {behind} records"));
-        }
-    }
-    Ok(open)
-}
 
 /// What one buyer was answered.
 struct Bought {
@@ -112,9 +29,18 @@ struct Bought {
     orders: Vec<Uuid>,
 }
 
+/// Which events are bought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// All buyers want the same.
+    OneEvent,
+    /// Every partition has an event that is wanted.
+    EveryPartition,
+}
+
 /// Buyers who order one ticket after the other.
-struct Load {
-    event: PublishedEvent,
+pub(crate) struct Load {
+    events: Vec<PublishedEvent>,
     buyers: Vec<JoinHandle<anyhow::Result<Bought>>>,
     counts: Arc<Counts>,
     over: Arc<AtomicBool>,
@@ -128,25 +54,23 @@ struct Counts {
 }
 
 impl Load {
-    async fn start(stack: &Stack) -> anyhow::Result<Self> {
-        let organizer = stack.user(&[Role::Organizer]).await?;
-        let event = stack
-            .published_event(&organizer, &[TicketType::general(SEATS)])
-            .await?;
+    pub(crate) async fn start(stack: &Stack, spread: Spread) -> anyhow::Result<Self> {
+        let events = events(stack, spread, SEATS).await?;
         let users = try_join_all((0..BUYERS).map(|_| stack.customer())).await?;
         let mut load = Self {
-            event,
+            events,
             buyers: Vec::new(),
             counts: Arc::default(),
             over: Arc::default(),
         };
         for buyer in users {
-            let (stack, event) = (stack.clone(), load.event.clone());
+            let (stack, events) = (stack.clone(), load.events.clone());
             let (counts, over) = (Arc::clone(&load.counts), Arc::clone(&load.over));
             load.buyers.push(tokio::spawn(async move {
                 let mut orders = Vec::new();
                 while !over.load(Ordering::Relaxed) {
-                    orders.push(order(&stack, &buyer, &event, &counts).await?);
+                    let event = &events[orders.len() % events.len()];
+                    orders.push(order(&stack, &buyer, event, &counts).await?);
                     counts.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(Bought { buyer, orders })
@@ -156,7 +80,7 @@ impl Load {
     }
 
     /// Waits until `more` orders are answered from now on, or a buyer has failed, of which the end of the load tells.
-    async fn answered(&self, more: usize) -> anyhow::Result<()> {
+    pub(crate) async fn answered(&self, more: usize) -> anyhow::Result<()> {
         let wanted = self.counts.answered.load(Ordering::Relaxed) + more;
         let has_given_up = || self.buyers.iter().any(JoinHandle::is_finished);
         eventually(
@@ -171,7 +95,7 @@ impl Load {
     }
 
     /// What was answered, what can be read, what the ledger says and what the stock says are one and the same.
-    async fn end_and_judge(self, stack: &Stack) -> anyhow::Result<()> {
+    pub(crate) async fn end_and_judge(self, stack: &Stack) -> anyhow::Result<()> {
         self.over.store(true, Ordering::Relaxed);
         let unanswered = self.counts.unanswered.load(Ordering::Relaxed);
         ensure!(unanswered > 0, "the fault met no request");
@@ -187,7 +111,8 @@ impl Load {
         for reader in readers {
             reader.await??;
         }
-        let reserved = reserved(stack, self.event.id).await?;
+        let by_event = reserved(stack, &self.events).await?;
+        let reserved: BTreeSet<Uuid> = by_event.values().flatten().copied().collect();
         let lost: Vec<_> = answered.difference(&reserved).collect();
         ensure!(lost.is_empty(), "answered and not in the ledger: {lost:?}");
         // Every key was asked until it was answered, so an order beyond these is a second one of some key.
@@ -196,18 +121,47 @@ impl Load {
             surplus.is_empty(),
             "in the ledger and never answered: {surplus:?}"
         );
-        all_held(stack, self.event.id, answered.len()).await
+        for (event, orders) in by_event {
+            all_held(stack, event, orders.len()).await?;
+        }
+        Ok(())
     }
 }
 
-/// Every order of an event in the ledger.
-async fn reserved(stack: &Stack, event: Uuid) -> anyhow::Result<BTreeSet<Uuid>> {
-    let mut reserved = BTreeSet::new();
+/// One event, or one in every partition.
+pub(crate) async fn events(
+    stack: &Stack,
+    spread: Spread,
+    seats: u32,
+) -> anyhow::Result<Vec<PublishedEvent>> {
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let mut wanted: BTreeSet<i32> = (0..stack.event_partitions).collect();
+    let mut events = Vec::new();
+    loop {
+        let event = stack
+            .published_event(&organizer, &[TicketType::general(seats)])
+            .await?;
+        if wanted.remove(&partition_of(event.id, stack.event_partitions)) {
+            events.push(event);
+        }
+        if spread == Spread::OneEvent || wanted.is_empty() {
+            return Ok(events);
+        }
+    }
+}
+
+/// Every order of these events in the ledger.
+async fn reserved(
+    stack: &Stack,
+    events: &[PublishedEvent],
+) -> anyhow::Result<BTreeMap<Uuid, BTreeSet<Uuid>>> {
+    let mut reserved: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
     for seen in stack.all_records(topics::CHECKOUT_ORDERS.name).await? {
         if seen.is::<OrderReserved>() {
             let record: OrderReserved = seen.read()?;
-            if record.event_id == event {
-                ensure!(reserved.insert(record.order_id), "{seen} is there twice");
+            if events.iter().any(|event| event.id == record.event_id) {
+                let orders = reserved.entry(record.event_id).or_default();
+                ensure!(orders.insert(record.order_id), "{seen} is there twice");
             }
         }
     }

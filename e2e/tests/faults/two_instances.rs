@@ -1,0 +1,156 @@
+//! Two svc-checkout share the partitions. Any of them takes any request; what one decides the other one answers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::api::Api;
+use e2e::orders::{CARD_DECLINED, CARD_PAID, order_body, pay, place};
+use e2e::users::id_of;
+use e2e::{PublishedEvent, Role, Stack, eventually};
+use futures::future::try_join_all;
+use platform::ids::new_id;
+
+use crate::load::{Load, ORDERS_AROUND, Spread, events};
+use crate::{TURN, stack_command};
+
+const SECOND: &str = "svc-checkout-2";
+/// The broker misses a member after 6 s; then its partitions are taken over.
+const TAKE_OVER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Starts the second instance, and stops it whatever comes out.
+async fn with_second<T>(test: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let _turn = TURN.lock().await;
+    stack_command("start", SECOND).await?;
+    let tested = test.await;
+    // It does not run after a test that killed it.
+    let stopped = stack_command("stop", SECOND).await;
+    let tested = tested?;
+    stopped?;
+    Ok(tested)
+}
+
+/// Buys and refuses everything that an event can answer, in at one door and out at the other.
+async fn buy_out(stack: &Stack, event: &PublishedEvent, doors: [&Api; 2]) -> anyhow::Result<()> {
+    let [door, other] = doors;
+    let buyer = stack.customer().await?;
+    let support = stack.user(&[Role::Support]).await?;
+    let lines = [(event.ticket_types[0], 1)];
+
+    // One wish, twenty times at once, at both doors: one order.
+    let body = order_body(event.id, &lines);
+    let key = new_id().to_string();
+    let wishes = (0..20).map(|n| {
+        let door = if n % 2 == 0 { door } else { other };
+        let call = door.post("/v1/orders").by(&buyer).idempotency_key(&key);
+        call.json(&body).send()
+    });
+    let mut ids = BTreeSet::new();
+    for answer in try_join_all(wishes).await? {
+        ids.insert(id_of(&answer.expect(201)?)?);
+    }
+    let [first] = Vec::from_iter(ids)[..] else {
+        anyhow::bail!("one key made several orders");
+    };
+
+    let second = place(other, &buyer, event.id, &lines).send().await?;
+    let second = id_of(&second.expect(201)?)?;
+    place(door, &buyer, event.id, &lines)
+        .send()
+        .await?
+        .expect_problem(409, "sold-out")?;
+    pay(door, &buyer, first, CARD_DECLINED)
+        .send()
+        .await?
+        .expect_problem(402, "payment-declined")?;
+    let paid = pay(other, &buyer, first, CARD_PAID)
+        .send()
+        .await?
+        .expect(200)?;
+    assert_eq!(paid["status"], "paid");
+    pay(door, &buyer, first, CARD_PAID)
+        .send()
+        .await?
+        .expect_problem(409, "already-paid")?;
+    let cancel = |door: &Api, id| door.post(format!("/v1/orders/{id}/cancel")).by(&buyer);
+    cancel(door, first)
+        .send()
+        .await?
+        .expect_problem(409, "use-refund")?;
+    assert_eq!(
+        cancel(door, second).send().await?.expect(200)?["status"],
+        "cancelled"
+    );
+    let refund = |door: &Api| door.post(format!("/v1/orders/{first}/refund")).by(&support);
+    assert_eq!(
+        refund(other).send().await?.expect(200)?["status"],
+        "refunded"
+    );
+    refund(door)
+        .send()
+        .await?
+        .expect_problem(409, "already-refunded")?;
+    place(other, &buyer, event.id, &[(event.ticket_types[0], 2)])
+        .send()
+        .await?
+        .expect(201)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_instance_takes_any_request_and_answers_with_its_result() -> anyhow::Result<()> {
+    with_second(async {
+        let stack = Stack::from_env();
+        let doors = [stack.checkout(), stack.second_checkout()];
+        let swapped = [stack.second_checkout(), stack.checkout()];
+        let events = events(&stack, Spread::EveryPartition, 2).await?;
+        let bought = events
+            .iter()
+            .enumerate()
+            .map(|(n, event)| buy_out(&stack, event, if n % 2 == 0 { doors } else { swapped }));
+        try_join_all(bought).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instance_takes_over_what_a_killed_one_had() -> anyhow::Result<()> {
+    with_second(async {
+        let stack = Stack::from_env();
+        let load = Load::start(&stack, Spread::EveryPartition).await?;
+        load.answered(ORDERS_AROUND).await?;
+        stack_command("kill", SECOND).await?;
+        load.answered(ORDERS_AROUND).await?;
+        load.end_and_judge(&stack).await?;
+        stack_command("start", SECOND).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_instance_is_replaced_and_does_no_harm_when_it_goes_on() -> anyhow::Result<()> {
+    with_second(async {
+        let stack = Stack::from_env();
+        let load = Load::start(&stack, Spread::EveryPartition).await?;
+        load.answered(ORDERS_AROUND).await?;
+        stack_command("freeze", SECOND).await?;
+        // The buyers go through all events: these answers come from whoever took its partitions over.
+        load.answered(ORDERS_AROUND).await?;
+        stack_command("thaw", SECOND).await?;
+        load.answered(ORDERS_AROUND).await?;
+        load.end_and_judge(&stack).await?;
+        let buyer = stack.customer().await?;
+        let event = &events(&stack, Spread::OneEvent, 1).await?[0];
+        eventually(
+            TAKE_OVER_DEADLINE,
+            "the thawed instance to answer",
+            async || {
+                let lines = [(event.ticket_types[0], 1)];
+                let order = place(stack.second_checkout(), &buyer, event.id, &lines);
+                Ok((order.send().await?.status == 201).then_some(()))
+            },
+        )
+        .await
+    })
+    .await
+}
