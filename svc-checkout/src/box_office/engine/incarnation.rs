@@ -83,7 +83,7 @@ impl<'a> Incarnation<'a> {
         let consumer =
             group_consumer(&engine.config).map_err(|error| rebuild("consumer", &error))?;
         consumer
-            .subscribe(&[topics::CHECKOUT_COMMANDS.name])
+            .subscribe(&[topics::CHECKOUT_COMMANDS.name, topics::CHECKOUT_DRAIN.name])
             .map_err(|error| rebuild("subscribe", &error))?;
         Ok(Self {
             engine,

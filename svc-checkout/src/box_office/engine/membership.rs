@@ -28,6 +28,10 @@ impl Incarnation<'_> {
     /// until its session times out.)
     pub(super) fn hand_over(&mut self) -> Result<(), Exit> {
         let until = Instant::now() + HAND_OVER_FOR;
+        // The client may have forgotten the topic, and would subscribe to nothing.
+        self.consumer
+            .fetch_metadata(Some(topics::CHECKOUT_DRAIN.name), HAND_OVER_FOR)
+            .map_err(|error| rebuild("look for drain", &error))?;
         self.consumer
             .subscribe(&[topics::CHECKOUT_DRAIN.name])
             .map_err(|error| rebuild("subscribe to drain", &error))?;
@@ -126,9 +130,9 @@ impl Incarnation<'_> {
             return Ok(false);
         }
         self.asked_anew = true;
-        let both = [topics::CHECKOUT_COMMANDS.name, topics::CHECKOUT_DRAIN.name];
+        // Less than before and not more: a topic that the client has not heard of yet would change nothing.
         self.consumer
-            .subscribe(&both)
+            .subscribe(&[topics::CHECKOUT_COMMANDS.name])
             .map_err(|error| rebuild("subscribe", &error))?;
         Ok(true)
     }
