@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::command::RefundOwed;
+use super::command::{OrderRow, RefundOwed};
 use super::event_book::EventBook;
-use super::order::{Fingerprint, Hold, Line};
+use super::order::{Fingerprint, Hold, Line, Order};
 
 /// Tickets of one buyer, held and paid, where a ticket type has a limit. Key: event, user.
 pub type BuyerKey = (Uuid, Uuid);
@@ -75,6 +75,42 @@ pub struct EndedOrder {
     pub open_payment: Option<Uuid>,
     /// Its tickets were taken back.
     pub refunded: bool,
+}
+
+impl EndedOrder {
+    /// Of an order as the books had it; nothing is paid or open.
+    pub fn of(order: &Order) -> Self {
+        Self {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            lines: order.lines.clone(),
+            total: order.total,
+            reserved_at: order.reserved_at,
+            paid_by: None,
+            settled: Vec::new(),
+            open_payment: None,
+            refunded: false,
+        }
+    }
+
+    /// Of an order as its row shows it; nothing is paid or open.
+    pub fn of_row(order_id: Uuid, event_id: Uuid, row: &OrderRow) -> Self {
+        Self {
+            order_id,
+            event_id,
+            user_id: row.user_id,
+            version: row.version,
+            lines: row.lines.clone(),
+            total: row.total,
+            reserved_at: row.reserved_at,
+            paid_by: None,
+            settled: Vec::new(),
+            open_payment: None,
+            refunded: false,
+        }
+    }
 }
 
 /// Everything the box office knows of one partition.

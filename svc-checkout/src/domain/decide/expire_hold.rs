@@ -32,17 +32,8 @@ pub fn expire_hold(desk: &mut Desk<'_>, order_id: Uuid, now: Timestamp) -> Optio
         // The provider has not been reached for all this time: a job goes on voiding, and a
         // charge that it finds is settled like a payment after the end.
         desk.put_ended(EndedOrder {
-            order_id,
-            event_id: order.event_id,
-            user_id: order.user_id,
-            version: order.version,
-            lines: order.lines.clone(),
-            total: order.total,
-            reserved_at: order.reserved_at,
-            paid_by: None,
-            settled: Vec::new(),
             open_payment: Some(open_payment),
-            refunded: false,
+            ..EndedOrder::of(&order)
         });
     }
     Some(Fact::Expired(order))

@@ -103,17 +103,8 @@ fn ended(
 ) -> EndedOrder {
     let known = desk.ended(order_id).cloned();
     let mut ended = known.unwrap_or_else(|| EndedOrder {
-        order_id,
-        event_id,
-        user_id: row.user_id,
-        version: row.version,
-        lines: row.lines.clone(),
-        total: row.total,
-        reserved_at: row.reserved_at,
         paid_by: row.payment_id,
-        settled: Vec::new(),
-        open_payment: None,
-        refunded: false,
+        ..EndedOrder::of_row(order_id, event_id, row)
     });
     ended
         .settled

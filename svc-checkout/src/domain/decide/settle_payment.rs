@@ -54,7 +54,7 @@ fn paid_in_time(
             paid_by: Some(payment_id),
             settled: vec![payment_id],
             open_payment: Some(other),
-            ..remembered(&order)
+            ..EndedOrder::of(&order)
         });
     }
     Decision {
@@ -148,17 +148,9 @@ fn from_row(
         Status::Paid | Status::Refunded => row.payment_id.or(Some(Uuid::nil())),
     };
     let ended = EndedOrder {
-        order_id: command.order_id,
-        event_id: command.event_id,
-        user_id: row.user_id,
-        version: row.version,
-        lines: row.lines.clone(),
-        total: row.total,
-        reserved_at: row.reserved_at,
         paid_by,
-        settled: Vec::new(),
-        open_payment: None,
         refunded: row.status == Status::Refunded,
+        ..EndedOrder::of_row(command.order_id, command.event_id, row)
     };
     Ok(after_the_end(desk, command, ended, now))
 }
@@ -217,21 +209,5 @@ fn refund(desk: &mut Desk<'_>, command: &SettlePayment, now: Timestamp) -> Decis
     Decision {
         facts: vec![Fact::RefundDue(owed)],
         answer: Answer::Nothing,
-    }
-}
-
-fn remembered(order: &Order) -> EndedOrder {
-    EndedOrder {
-        order_id: order.id,
-        event_id: order.event_id,
-        user_id: order.user_id,
-        version: order.version,
-        lines: order.lines.clone(),
-        total: order.total,
-        reserved_at: order.reserved_at,
-        paid_by: None,
-        settled: Vec::new(),
-        open_payment: None,
-        refunded: false,
     }
 }
