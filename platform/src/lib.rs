@@ -19,4 +19,4 @@ pub mod run;
 pub mod shutdown;
 pub mod telemetry;
 
-pub use run::{Main, Start, run_main};
+pub use run::{Main, Start, run_main, run_main_with};

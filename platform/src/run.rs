@@ -1,4 +1,4 @@
-//! The `main` that all services share: `serve | migrate | openapi | healthcheck`.
+//! The `main` that all services share: `serve | migrate | openapi | healthcheck`, and commands of a service's own.
 //!
 //! ```no_run
 //! # use platform::{Main, Start, run_main, config::Env};
@@ -10,6 +10,7 @@
 //! }
 //! ```
 
+use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::{Env, LogConfig};
 use crate::shutdown::Shutdown;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, LogTo, Metrics};
 
 /// Longest that `healthcheck` waits for an answer.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,13 +46,13 @@ pub struct Start {
 }
 
 #[derive(Parser)]
-struct Cli {
+struct Cli<Own: Subcommand> {
     #[command(subcommand)]
-    command: Command,
+    command: Command<Own>,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Command<Own: Subcommand> {
     /// Run the service until SIGTERM or SIGINT
     Serve,
     /// Bring the database and the topics to what this version needs, then end
@@ -60,6 +61,8 @@ enum Command {
     Openapi,
     /// Ask a running service on ADMIN_ADDR whether it is alive
     Healthcheck,
+    #[command(flatten)]
+    Own(Own),
 }
 
 /// Does what the command line asks for. A failure is printed with all its causes, and the exit code is 1.
@@ -68,10 +71,27 @@ where
     S: AsyncFnOnce(Start) -> anyhow::Result<()>,
     M: AsyncFnOnce(Env) -> anyhow::Result<()>,
 {
-    let matches = Cli::command().name(main.name).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    run_main_with(
+        main,
+        serve,
+        migrate,
+        async |own: Infallible, _| match own {},
+    )
+}
+
+/// [`run_main`] of a service that has commands of its own. They start from the environment as `migrate` does and choose
+/// their exit code.
+pub fn run_main_with<S, M, Own, O>(main: Main, serve: S, migrate: M, own: O) -> ExitCode
+where
+    S: AsyncFnOnce(Start) -> anyhow::Result<()>,
+    M: AsyncFnOnce(Env) -> anyhow::Result<()>,
+    Own: Subcommand,
+    O: AsyncFnOnce(Own, Env) -> anyhow::Result<ExitCode>,
+{
+    let matches = Cli::<Own>::command().name(main.name).get_matches();
+    let cli = Cli::<Own>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
-        Command::Serve => on_runtime(async |env, metrics| {
+        Command::Serve => on_runtime(LogTo::Stdout, async |env, metrics| {
             let shutdown = Shutdown::on_signals()?;
             serve(Start {
                 env,
@@ -79,13 +99,17 @@ where
                 shutdown,
             })
             .await
-        }),
-        Command::Migrate => on_runtime(async |env, _| migrate(env).await),
-        Command::Openapi => print_openapi(&(main.openapi)()),
-        Command::Healthcheck => healthcheck(),
+        })
+        .map(succeeded),
+        Command::Migrate => {
+            on_runtime(LogTo::Stdout, async |env, _| migrate(env).await).map(succeeded)
+        }
+        Command::Own(command) => on_runtime(LogTo::Stderr, async |env, _| own(command, env).await),
+        Command::Openapi => print_openapi(&(main.openapi)()).map(succeeded),
+        Command::Healthcheck => healthcheck().map(succeeded),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Also when the log goes elsewhere or was never set up.
             eprintln!("{}: {error:#}", main.name);
@@ -94,7 +118,14 @@ where
     }
 }
 
-fn on_runtime(work: impl AsyncFnOnce(Env, Metrics) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn succeeded((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn on_runtime<T>(
+    log_to: LogTo,
+    work: impl AsyncFnOnce(Env, Metrics) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -102,7 +133,7 @@ fn on_runtime(work: impl AsyncFnOnce(Env, Metrics) -> anyhow::Result<()>) -> any
         let mut env = Env::from_process();
         // A wrong log setting is noted in `env` and named together with all other problems.
         let log = LogConfig::from_env(&mut env).unwrap_or_default();
-        let metrics = telemetry::init(&log)?;
+        let metrics = telemetry::init(&log, log_to)?;
         work(env, metrics).await
     })
 }
@@ -153,11 +184,33 @@ mod tests {
 
     #[test]
     fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
+        Cli::<Infallible>::command().debug_assert();
         for command in ["serve", "migrate", "openapi", "healthcheck"] {
-            assert!(Cli::try_parse_from(["svc", command]).is_ok(), "{command}");
+            let parsed = Cli::<Infallible>::try_parse_from(["svc", command]);
+            assert!(parsed.is_ok(), "{command}");
         }
-        assert!(Cli::try_parse_from(["svc"]).is_err());
+        assert!(Cli::<Infallible>::try_parse_from(["svc"]).is_err());
+        assert!(Cli::<Infallible>::try_parse_from(["svc", "audit"]).is_err());
+    }
+
+    #[test]
+    fn a_service_adds_commands_of_its_own() {
+        #[derive(Subcommand)]
+        enum Own {
+            /// Compare
+            Audit {
+                #[arg(long)]
+                history: Option<String>,
+            },
+        }
+        Cli::<Own>::command().debug_assert();
+        let parsed = Cli::<Own>::try_parse_from(["svc", "audit", "--history", "file"]);
+        let Ok(Command::Own(Own::Audit { history })) = parsed.map(|cli| cli.command) else {
+            panic!("no audit");
+        };
+        assert_eq!(history.as_deref(), Some("file"));
+        let shared = Cli::<Own>::try_parse_from(["svc", "serve"]).map(|cli| cli.command);
+        assert!(matches!(shared, Ok(Command::Serve)));
     }
 
     #[test]

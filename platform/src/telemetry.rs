@@ -1,4 +1,4 @@
-//! Logs to standard output and metrics for Prometheus.
+//! Logs and metrics for Prometheus.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -53,12 +54,27 @@ impl Metrics {
     }
 }
 
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard output: a service says nothing else.
+    Stdout,
+    /// Standard error: standard output is for what a command was asked for.
+    Stderr,
+}
+
 /// Sets up the log and the metrics of the process. Once, and within a Tokio runtime.
-pub fn init(config: &LogConfig) -> Result<Metrics, TelemetryError> {
+pub fn init(config: &LogConfig, to: LogTo) -> Result<Metrics, TelemetryError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
     let registry = tracing_subscriber::registry().with(filter);
+    let (writer, is_terminal) = match to {
+        LogTo::Stdout => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
+        LogTo::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
+    };
     // Colors are for eyes; in a file they are noise.
-    let lines = tracing_subscriber::fmt::layer().with_ansi(io::stdout().is_terminal());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(is_terminal);
     match config.format {
         LogFormat::Text => registry.with(lines).try_init()?,
         LogFormat::Json => registry

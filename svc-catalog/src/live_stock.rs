@@ -32,10 +32,12 @@ impl LiveStock {
     /// Takes newer stock over; older stock changes nothing.
     pub fn put(&self, event_id: Uuid, stock: EventStock) {
         let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
-        if events
-            .get(&event_id)
-            .is_none_or(|known| known.version < stock.version)
-        {
+        let known = events.get(&event_id);
+        if known.is_none_or(|known| known.version < stock.version) {
+            let was = known.map_or(0, |known| known.missing_seats);
+            // An independent witness: the box office never says anything but 0.
+            let missing = metrics::gauge!("catalog_stock_missing_seats");
+            missing.increment(stock.missing_seats as f64 - was as f64);
             events.insert(event_id, Arc::new(stock));
         }
     }
@@ -68,6 +70,7 @@ mod tests {
     fn stock(version: i64) -> EventStock {
         EventStock {
             version,
+            missing_seats: 0,
             ticket_types: Vec::new(),
         }
     }

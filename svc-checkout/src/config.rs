@@ -29,9 +29,9 @@ pub struct Config {
     pub ticket_signing_key: SecretBox<[u8; TICKET_SIGNING_KEY_BYTES]>,
 }
 
-/// Everything that `migrate` needs.
+/// Everything that `migrate`, `rebuild` and `audit` need.
 #[derive(Debug)]
-pub struct MigrateConfig {
+pub struct StoresConfig {
     /// Kafka and the registry.
     pub kafka: KafkaConfig,
     /// The keyspace.
@@ -82,8 +82,8 @@ impl Config {
     }
 }
 
-impl MigrateConfig {
-    /// From the settings of the stores: tables are made without the key that signs.
+impl StoresConfig {
+    /// From the settings of the stores: none of these commands needs the key that signs.
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let kafka = KafkaConfig::from_env(env);
         let cql = CqlConfig::from_env(env);

@@ -1,6 +1,7 @@
 //! Orders, payments and tickets. The heart is [`box_office`]; [`domain`] has its rules.
 
 pub mod app;
+pub mod audit;
 pub mod box_office;
 pub mod config;
 pub mod consume;
@@ -8,6 +9,8 @@ pub mod domain;
 pub mod http;
 pub mod jobs;
 pub mod payment;
+pub mod planted;
+pub mod rebuild;
 pub mod routes;
 pub mod store;
 pub mod ticket_code;
@@ -47,7 +50,7 @@ use box_office::replies::Replies;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
-use config::{Config, MigrateConfig};
+use config::{Config, StoresConfig};
 use payment::{Cashier, Simulated};
 use store::events::EventStore;
 use store::orders::OrderStore;
@@ -66,7 +69,7 @@ const OWN_TOPICS: &[Topic] = &[
 ];
 
 /// Creates tables and topics and registers the records.
-pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
+pub async fn migrate(config: &StoresConfig) -> anyhow::Result<()> {
     cql::migrate(&config.cql, store::MIGRATIONS).await?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     registry.require_compatibility().await?;

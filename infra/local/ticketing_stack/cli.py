@@ -12,7 +12,7 @@ from . import fetch, kafka_tools, lifecycle, prerequisites
 from .errors import StackError
 from .exported import exported, welcome
 from .layout import SERVICES, Stack, stack_from_environment
-from .services import environment
+from .services import binary, environment
 
 EPILOG = """\
 environment:
@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("service", nargs="?", choices=SERVICES)
     execute = command("exec", _exec, "run a command with the stack's addresses in its environment")
     execute.add_argument("command", nargs=argparse.REMAINDER)
+    own = command("run", _run, "run a command of a service, such as `run checkout audit`, with the service's environment")
+    own.add_argument("service", choices=SERVICES)
+    own.add_argument("command", nargs=argparse.REMAINDER)
     follow = command("tail", _tail, "print a topic's decoded records as they come")
     follow.add_argument("topic")
     follow.add_argument("--from", dest="start", choices=("beginning", "now"), default="now")
@@ -110,10 +113,18 @@ def _env(stack: Stack, arguments) -> None:
 def _exec(stack: Stack, arguments) -> None:
     if not arguments.command:
         raise StackError("exec what? For example `infra/local/stack exec env`")
+    _become(arguments.command, exported(stack))
+
+
+def _run(stack: Stack, arguments) -> None:
+    _become([str(binary(arguments.service)), *arguments.command], environment(stack, arguments.service))
+
+
+def _become(command: list[str], additional: dict[str, str]) -> None:
     try:
-        os.execvpe(arguments.command[0], arguments.command, os.environ | exported(stack))
+        os.execvpe(command[0], command, os.environ | additional)
     except FileNotFoundError as error:
-        raise StackError(f"there is no {arguments.command[0]} to run") from error
+        raise StackError(f"there is no {command[0]} to run") from error
 
 
 def _tail(stack: Stack, arguments) -> None:

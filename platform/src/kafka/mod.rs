@@ -5,6 +5,7 @@ pub mod headers;
 pub mod partition;
 pub mod producer;
 pub mod table;
+pub mod topic_reader;
 pub mod topics;
 
 pub use partition::partition_of;

@@ -4,7 +4,7 @@ use platform::avro::{DecodeError, Registry};
 use platform::config::KafkaConfig;
 use platform::kafka::table::{TableError, TableRecord, read_table};
 use schemas::Record;
-use schemas::checkout::StockLevel;
+use schemas::checkout::{StockLevel, TicketTypeStock};
 use schemas::topics::CHECKOUT_STOCK;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -57,6 +57,42 @@ fn event_stock(level: &StockLevel) -> EventStock {
     });
     EventStock {
         version: level.version,
+        missing_seats: missing_seats(level),
         ticket_types: ticket_types.collect(),
+    }
+}
+
+/// By how many seats a level does not add up.
+fn missing_seats(level: &StockLevel) -> u64 {
+    let missing = |stock: &TicketTypeStock| {
+        let known = stock.free + stock.held + stock.sold;
+        stock.quantity.abs_diff(known)
+    };
+    level.ticket_types.iter().map(missing).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_that_are_nowhere_or_twice_are_counted() {
+        let stock = |quantity, held, sold, free| TicketTypeStock {
+            ticket_type_id: Uuid::nil(),
+            quantity,
+            held,
+            sold,
+            free,
+        };
+        let level = |ticket_types| StockLevel {
+            event_id: Uuid::nil(),
+            version: 1,
+            ticket_types,
+            at: 0,
+        };
+        let sum = level(vec![stock(10, 2, 3, 5), stock(1, 1, 2, -2)]);
+        assert_eq!(missing_seats(&sum), 0);
+        let spoiled = level(vec![stock(10, 2, 3, 4), stock(10, 2, 3, 7)]);
+        assert_eq!(missing_seats(&spoiled), 3);
     }
 }

@@ -22,6 +22,8 @@ pub struct TypeStock {
 pub struct EventStock {
     /// Grows with every change of the stock; from 1.
     pub version: i64,
+    /// By how many seats it does not add up. Always 0, or the box office has a fault.
+    pub missing_seats: u64,
     /// Every ticket type that the box office knows.
     pub ticket_types: Vec<TypeStock>,
 }
@@ -66,6 +68,7 @@ mod tests {
         let types = [ticket_type(1, 100), ticket_type(2, 10)];
         let stock = EventStock {
             version: 7,
+            missing_seats: 0,
             ticket_types: vec![TypeStock {
                 ticket_type_id: types[1].id,
                 quantity: 8,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use platform::avro::Datum;
+use platform::avro::{Datum, DecodeError};
 use platform::cql::CqlError;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
@@ -19,9 +19,10 @@ use tokio::sync::mpsc;
 
 use super::client::BoxOffice;
 use super::kafka::Reader;
-use super::records::{FactRecord, fact_in};
+use super::records::{FactRecord, RecordError, fact_in};
 use super::waiters::Wish;
 use crate::domain::command::{Answer, Fact, Refusal};
+use crate::planted::{Bug, planted};
 use crate::store::orders::{End, OrderStore};
 
 /// Committed batches that wait for their rows, at most; then the engine decides no more.
@@ -124,21 +125,34 @@ impl Projection {
     }
 }
 
-/// What a record of the ledger says of the tables; `None` where it says nothing, or cannot be read.
-pub fn fact_of(datum: &Datum<'_>) -> Option<Fact> {
-    let read = || -> Result<Option<Fact>, Box<dyn std::error::Error + Send + Sync>> {
-        let record = match datum.name() {
-            record::OrderReserved::NAME => FactRecord::Reserved(datum.read()?),
-            record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
-            record::OrderCancelled::NAME => FactRecord::Cancelled(datum.read()?),
-            record::OrderRefunded::NAME => FactRecord::Refunded(datum.read()?),
-            record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
-            record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
-            _ => return Ok(None),
-        };
-        Ok(fact_in(record)?)
+/// What a record of the ledger says of the tables; `None` where it says nothing.
+pub fn read_fact(datum: &Datum<'_>) -> Result<Option<Fact>, LedgerRecordError> {
+    let record = match datum.name() {
+        record::OrderReserved::NAME => FactRecord::Reserved(datum.read()?),
+        record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
+        record::OrderCancelled::NAME => FactRecord::Cancelled(datum.read()?),
+        record::OrderRefunded::NAME => FactRecord::Refunded(datum.read()?),
+        record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
+        record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
+        _ => return Ok(None),
     };
-    read().unwrap_or_else(|error| {
+    Ok(fact_in(record)?)
+}
+
+/// A record of the ledger that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerRecordError {
+    /// Its bytes.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// What it says.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// [`read_fact`] for a takeover, which a record that cannot be read must not stop.
+pub fn fact_of(datum: &Datum<'_>) -> Option<Fact> {
+    read_fact(datum).unwrap_or_else(|error| {
         tracing::error!(%error, record = datum.name(), "ledger record not readable");
         None
     })
@@ -173,7 +187,12 @@ pub async fn run(
     // Two at once, what comes meanwhile goes together: the slower the database, the larger the writes. Told in their
     // order, so that what is committed has no gaps.
     let written = batches
-        .map(|batch| settle(Arc::clone(&projection), Arc::clone(&box_office), batch))
+        .map(|batch| {
+            if planted(Bug::OffsetBeforeEffect) {
+                commit(&offsets, &mut batch.ledger.clone(), CommitMode::Sync);
+            }
+            settle(Arc::clone(&projection), Arc::clone(&box_office), batch)
+        })
         .buffered(BATCHES_AT_ONCE);
     let mut written = std::pin::pin!(written);
     let mut done = Offsets::new();
@@ -197,6 +216,9 @@ async fn settle(
     box_office: Arc<BoxOffice>,
     batch: Committed,
 ) -> Offsets {
+    if planted(Bug::OffsetBeforeEffect) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     projection.write(batch.facts()).await;
     for settled in batch.settled {
         if let Some(reply) = settled.reply {

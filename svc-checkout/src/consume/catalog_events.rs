@@ -30,15 +30,8 @@ impl Handler for CatalogEvents {
                     Ok(event) => event,
                     Err(error) => return error.into(),
                 };
-                let info = EventInfo {
-                    name: event.name,
-                    starts_at: Timestamp::from_micros(event.starts_at),
-                    time_zone: event.time_zone,
-                    venue_name: event.venue.name,
-                    venue_city: event.venue.city,
-                    venue_address: event.venue.address,
-                };
-                self.events.put(event_id, event.version, &info).await
+                let version = event.version;
+                self.events.put(event_id, version, &info_of(event)).await
             }
             Some(_) => return Outcome::Done,
         };
@@ -46,5 +39,17 @@ impl Handler for CatalogEvents {
             Ok(()) => Outcome::Done,
             Err(error) => Outcome::Retry(error.to_string()),
         }
+    }
+}
+
+/// What a ticket says of an event.
+pub fn info_of(event: EventSnapshot) -> EventInfo {
+    EventInfo {
+        name: event.name,
+        starts_at: Timestamp::from_micros(event.starts_at),
+        time_zone: event.time_zone,
+        venue_name: event.venue.name,
+        venue_city: event.venue.city,
+        venue_address: event.venue.address,
     }
 }

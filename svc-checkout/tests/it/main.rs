@@ -1,5 +1,6 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
+mod audit;
 mod commands;
 mod endings;
 mod expiry;

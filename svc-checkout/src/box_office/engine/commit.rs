@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use platform::clock::Timestamp;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::producer::Producer as _;
 
 use super::batch::{Decided, Incoming, Rules, decide_partition};
@@ -15,6 +15,7 @@ use crate::box_office::kafka::{CALL_TIMEOUT, RebalanceEvent};
 use crate::box_office::partition::RememberedBatch;
 use crate::box_office::projector::Committed;
 use crate::box_office::state_records::commands_key;
+use crate::planted::{Bug, planted};
 
 /// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
 /// Below max.poll.interval.ms, together with a call that takes long.
@@ -43,7 +44,12 @@ impl Incarnation<'_> {
                 return Ok(());
             }
             let writes = self.writes(&decided, revoked);
-            match transaction::commit(&self.producer, &group, &writes) {
+            if planted(Bug::AnswerBeforeCommit) {
+                return self.answer_and_commit(decided, &group, &writes);
+            }
+            let unchecked = planted(Bug::NoOffsetsInExpiry) && batch.is_empty();
+            let group = (!unchecked).then_some(&group);
+            match transaction::commit(&self.producer, group, &writes) {
                 Ok(ledger) => {
                     self.take_over_batch(decided, ledger);
                     return Ok(());
@@ -67,6 +73,21 @@ impl Incarnation<'_> {
                     events.extend(self.consumer.context().take_events());
                 }
             }
+        }
+    }
+
+    /// [`Bug::AnswerBeforeCommit`], with time enough in between for somebody to pull the plug.
+    fn answer_and_commit(
+        &mut self,
+        decided: BTreeMap<i32, Decided>,
+        group: &ConsumerGroupMetadata,
+        writes: &BTreeMap<i32, Writes>,
+    ) -> Result<(), Exit> {
+        self.take_over_batch(decided, HashMap::new());
+        std::thread::sleep(Duration::from_millis(200));
+        match transaction::commit(&self.producer, Some(group), writes) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(Exit::Rebuild(format!("{failure:?}"))),
         }
     }
 

@@ -210,7 +210,7 @@ impl Incarnation<'_> {
                 (id, Writes { outputs, position })
             })
             .collect();
-        match transaction::commit(&self.producer, &group, &writes) {
+        match transaction::commit(&self.producer, Some(&group), &writes) {
             Ok(_) => Ok(()),
             Err(Failure::Fenced) => Err(Exit::Fenced),
             Err(Failure::Abort(reason) | Failure::Rebuild(reason)) => {

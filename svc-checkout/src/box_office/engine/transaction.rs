@@ -54,10 +54,10 @@ fn classify(what: &str, error: &KafkaError) -> Failure {
 /// `group` was taken before the first decision of the batch. **Every** transaction sends the
 /// position of every partition that it writes to, also when no command was consumed: without
 /// offsets the transaction of an engine that lost its partitions is not checked, and was seen
-/// to commit.
+/// to commit. (`None` is [`crate::planted::Bug::NoOffsetsInExpiry`].)
 pub(super) fn commit(
     producer: &TransactionalProducer,
-    group: &ConsumerGroupMetadata,
+    group: Option<&ConsumerGroupMetadata>,
     writes: &BTreeMap<i32, Writes>,
 ) -> Result<HashMap<(&'static str, i32), i64>, Failure> {
     let started = Instant::now();
@@ -90,9 +90,11 @@ pub(super) fn commit(
         .context()
         .take()
         .map_err(|error| Failure::Abort(format!("delivery: {error}")))?;
-    producer
-        .send_offsets_to_transaction(&offsets, group, CALL_TIMEOUT)
-        .map_err(|error| classify("send offsets", &error))?;
+    if let Some(group) = group {
+        producer
+            .send_offsets_to_transaction(&offsets, group, CALL_TIMEOUT)
+            .map_err(|error| classify("send offsets", &error))?;
+    }
     producer
         .commit_transaction(CALL_TIMEOUT)
         .map_err(|error| classify("commit", &error))?;

@@ -1,6 +1,7 @@
 //! – → reserved: all lines or none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::clock::Timestamp;
 use platform::money::Money;
@@ -10,6 +11,7 @@ use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{Answer, Fact, PlaceOrder, Refusal};
 use crate::domain::event_book::{EventBook, SaleStatus};
 use crate::domain::order::{Hold, Line, Order, Status};
+use crate::planted::{Bug, planted};
 
 pub(super) fn decide(
     desk: &mut Desk<'_>,
@@ -17,7 +19,9 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     let order_id = Order::id_of_command(command.event_id, command.command_id);
-    if let Some(effect) = desk.effect(command.command_id) {
+    if let Some(effect) = desk.effect(command.command_id)
+        && !planted(Bug::NoDedupe)
+    {
         return repeat(desk, command, *effect);
     }
     refuse_late(command.not_after, now)?;
@@ -57,9 +61,10 @@ pub(super) fn decide(
     if order.total.amount == 0 {
         return Ok(free_of_charge(desk, order, now));
     }
+    let early = Duration::from_secs(if planted(Bug::EarlyExpiry) { 2 } else { 0 });
     desk.put_hold(Hold {
         order: Arc::clone(&order),
-        expires_at: now + hold_for,
+        expires_at: now + hold_for.saturating_sub(early),
         attempts: 0,
         paying: false,
         payment_deadline: None,
@@ -112,7 +117,8 @@ fn price(
         if !ticket_type.on_sale(now) {
             return Err(Refusal::SaleClosed);
         }
-        if ticket_type.free() < quantity {
+        let too_many = i64::from(planted(Bug::OneSeatTooMany));
+        if ticket_type.free() + too_many < quantity {
             return Err(Refusal::SoldOut {
                 ticket_type_id,
                 free: ticket_type.free().max(0),

@@ -13,6 +13,7 @@ use crate::domain::command::{
     Answer, Fact, OrderRow, RefundOrder, RefundOwed, RefundedOrder, Refusal,
 };
 use crate::domain::order::Status;
+use crate::planted::{Bug, planted};
 
 pub(super) fn decide(
     desk: &mut Desk<'_>,
@@ -39,6 +40,9 @@ pub(super) fn decide(
     };
     if let Some(book) = desk.event_mut(command.event_id) {
         book.take_back(&row.lines);
+        if planted(Bug::NumberReused) {
+            book.tickets_issued -= 1;
+        }
     }
     desk.count_buyer(command.event_id, row.user_id, &row.lines, -1);
     let mut facts = vec![Fact::Refunded(refunded)];

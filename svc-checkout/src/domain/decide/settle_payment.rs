@@ -12,6 +12,7 @@ use crate::domain::command::{
     Answer, Fact, OrderRow, PaymentFailed, PaymentOutcome, RefundOwed, Refusal, SettlePayment,
 };
 use crate::domain::order::{Hold, Order, Status};
+use crate::planted::{Bug, planted};
 
 pub(super) fn decide(
     desk: &mut Desk<'_>,
@@ -20,6 +21,7 @@ pub(super) fn decide(
 ) -> Result<Decision, Refusal> {
     if let Some(hold) = desk.hold(command.order_id).cloned() {
         return Ok(match command.outcome {
+            _ if planted(Bug::DeclinedIsPaid) => paid_in_time(desk, command, &hold, now),
             PaymentOutcome::Paid => paid_in_time(desk, command, &hold, now),
             PaymentOutcome::Declined => declined(desk, command, &hold, now),
         });
@@ -47,7 +49,9 @@ fn paid_in_time(
         book.sell_held(&hold.order.lines);
     }
     let order = paid(desk, &hold.order, Some(payment_id), now);
-    desk.close_hold(order.id);
+    if !planted(Bug::ExpiryFreesSold) {
+        desk.close_hold(order.id);
+    }
     if let Some(other) = hold.open_payment().filter(|open| *open != payment_id) {
         // Another attempt is still open: a job voids it, and a charge found there is owed back.
         desk.put_ended(EndedOrder {

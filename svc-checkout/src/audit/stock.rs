@@ -1,0 +1,178 @@
+//! The stock, counted again from the orders alone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use schemas::Micros;
+use schemas::checkout::{OrderLine, StockLevel};
+use uuid::Uuid;
+
+use super::ledger::{Entry, Ledger, Step};
+use super::report::{Found, Promise};
+
+/// Decisions of one batch bear the time of the batch or, one order decided several times in it, some µs more. Batches
+/// are milliseconds apart.
+const OF_THE_SAME_BATCH: Micros = 100;
+
+pub(super) fn check(ledger: &Ledger, found: &mut Found) {
+    let mut by_event: HashMap<Uuid, Vec<&[Entry]>> = HashMap::new();
+    for entries in ledger.orders.values() {
+        if let Some(first) = entries.first() {
+            by_event.entry(first.event_id).or_default().push(entries);
+        }
+    }
+    for (event_id, orders) in &by_event {
+        oversold(ledger, *event_id, orders, found);
+    }
+    for (event_id, levels) in &ledger.stock {
+        let orders = by_event.get(event_id).map_or(&[][..], Vec::as_slice);
+        adds_up(*event_id, levels, orders, found);
+    }
+}
+
+/// Seats that one decision took, or gave back.
+struct Movement<'a> {
+    entry: &'a Entry,
+    /// 1 or -1.
+    sign: i64,
+}
+
+/// No decision took more seats than there were.
+fn oversold(ledger: &Ledger, event_id: Uuid, orders: &[&[Entry]], found: &mut Found) {
+    let offered = offered(ledger, event_id);
+    let mut taken: HashMap<Uuid, i64> = HashMap::new();
+    for Movement { entry, sign } in movements(orders) {
+        for line in entry.lines() {
+            let seats = taken.entry(line.ticket_type_id).or_default();
+            *seats += sign * line.quantity;
+            let limit = offered.get(&line.ticket_type_id).copied().unwrap_or(0);
+            if sign > 0 && *seats > limit {
+                found.add(
+                    Promise::NeverOversold,
+                    line.ticket_type_id,
+                    format!(
+                        "event {event_id}: {seats} seats of ticket type {} held and sold, {limit} on offer, after {}",
+                        line.ticket_type_id, entry.place
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// The most that the catalog ever offered of each ticket type, as far as compaction has left it. Less is offered only
+/// where no more than that is held and sold.
+fn offered(ledger: &Ledger, event_id: Uuid) -> HashMap<Uuid, i64> {
+    let mut most = HashMap::new();
+    let versions = ledger.inventory.get(&event_id).into_iter().flatten();
+    for offer in versions.flat_map(|version| &version.ticket_types) {
+        let known = most.entry(offer.ticket_type_id).or_insert(offer.quantity);
+        *known = (*known).max(offer.quantity);
+    }
+    most
+}
+
+/// Everything that changed how many seats are held and sold together, in the order of the decisions.
+///
+/// checkout.orders has them in that order but for those of orders that were paid after their end, which are on
+/// checkout.payments. Among decisions of the same moment these count last: then a seat that was given back in that
+/// moment is free, whichever was first.
+fn movements<'a>(orders: &[&'a [Entry]]) -> Vec<Movement<'a>> {
+    let mut in_time = Vec::new();
+    let mut after_the_end = Vec::new();
+    for entries in orders {
+        let mut before = None;
+        for entry in *entries {
+            match (entry.step, before) {
+                (Step::Reserved, _) => in_time.push(Movement { entry, sign: 1 }),
+                (Step::Expired | Step::Cancelled | Step::Refunded, _) => {
+                    in_time.push(Movement { entry, sign: -1 });
+                }
+                (Step::Confirmed, Some(Step::Expired)) => {
+                    after_the_end.push(Movement { entry, sign: 1 });
+                }
+                (Step::Confirmed | Step::Failed, _) => {}
+            }
+            before = Some(entry.step);
+        }
+    }
+    let place = |movement: &Movement<'_>| movement.entry.place;
+    in_time.sort_unstable_by_key(place);
+    after_the_end.sort_unstable_by_key(place);
+    let mut after_the_end = after_the_end.into_iter().peekable();
+    let mut all = Vec::with_capacity(in_time.len());
+    for movement in in_time {
+        let earlier = |late: &Movement<'_>| late.entry.at < movement.entry.at;
+        while let Some(late) = after_the_end.next_if(earlier) {
+            all.push(late);
+        }
+        all.push(movement);
+    }
+    all.extend(after_the_end);
+    all
+}
+
+/// Every level is a sum, they follow each other, and the last one is what the orders say.
+fn adds_up(event_id: Uuid, levels: &[StockLevel], orders: &[&[Entry]], found: &mut Found) {
+    let mut broken = |text| found.add(Promise::StockAddsUp, event_id, text);
+    let mut last_version = i64::MIN;
+    for level in levels {
+        let version = level.version;
+        if version <= last_version {
+            broken(format!(
+                "event {event_id}: stock version {version} after {last_version}"
+            ));
+        }
+        last_version = version;
+        for stock in &level.ticket_types {
+            let sum = stock.held + stock.sold + stock.free;
+            if stock.quantity != sum || stock.held < 0 || stock.sold < 0 {
+                broken(format!(
+                    "event {event_id}: version {version} has quantity {}, held {}, sold {}, free {}",
+                    stock.quantity, stock.held, stock.sold, stock.free
+                ));
+            }
+        }
+    }
+    let Some(last) = levels.last() else { return };
+    let mut shown: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
+    for stock in &last.ticket_types {
+        shown.insert(stock.ticket_type_id, (stock.held, stock.sold));
+    }
+    shown.retain(|_, counts| *counts != (0, 0));
+    let counted = count(orders, last.at + OF_THE_SAME_BATCH);
+    if shown != counted {
+        broken(format!(
+            "event {event_id}: version {} has (held, sold) {shown:?}, the orders {counted:?}",
+            last.version
+        ));
+    }
+}
+
+/// Held and sold of each ticket type at a time.
+fn count(orders: &[&[Entry]], at: Micros) -> BTreeMap<Uuid, (i64, i64)> {
+    let mut counts: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
+    let mut add = |lines: &[OrderLine], held: i64, sold: i64| {
+        for line in lines {
+            let (all_held, all_sold) = counts.entry(line.ticket_type_id).or_default();
+            *all_held += held * line.quantity;
+            *all_sold += sold * line.quantity;
+        }
+    };
+    for entries in orders {
+        let mut before = None;
+        for entry in entries.iter().take_while(|entry| entry.at <= at) {
+            // What a step does to the stock, whether or not it was allowed.
+            match (entry.step, before) {
+                (Step::Reserved, _) => add(entry.lines(), 1, 0),
+                (Step::Confirmed, Some(Step::Expired)) => add(entry.lines(), 0, 1),
+                (Step::Confirmed, _) => add(entry.lines(), -1, 1),
+                (Step::Expired | Step::Cancelled, _) => add(entry.lines(), -1, 0),
+                (Step::Refunded, _) => add(entry.lines(), 0, -1),
+                (Step::Failed, _) => {}
+            }
+            before = Some(entry.step);
+        }
+    }
+    counts.retain(|_, counts| *counts != (0, 0));
+    counts
+}
