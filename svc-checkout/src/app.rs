@@ -8,6 +8,7 @@ use platform::auth::Verifier;
 use crate::box_office::client::BoxOffice;
 use crate::box_office::inventory::InventoryTable;
 use crate::box_office::memory::Memory;
+use crate::box_office::sold_out::SoldOut;
 use crate::payment::Cashier;
 use crate::store::events::EventStore;
 use crate::store::orders::OrderStore;
@@ -22,6 +23,8 @@ pub struct App {
     pub box_office: Arc<BoxOffice>,
     /// Which commands the box office remembers.
     pub memory: Arc<Memory>,
+    /// What nothing is left of.
+    pub sold_out: Arc<SoldOut>,
     /// What may be sold.
     pub inventory: Arc<InventoryTable>,
     /// Orders and tickets.

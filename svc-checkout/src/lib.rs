@@ -47,6 +47,7 @@ use box_office::inventory::InventoryTable;
 use box_office::memory::Memory;
 use box_office::projector::{self, BACKLOG, Projection};
 use box_office::replies::Replies;
+use box_office::sold_out::SoldOut;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
@@ -160,6 +161,14 @@ pub async fn run(
         &caught_up,
         stop_engine.clone(),
     );
+    let sold_out = Arc::new(SoldOut::default());
+    spawn_stock(
+        &mut tasks,
+        &config,
+        &registry,
+        &sold_out,
+        background.clone(),
+    );
     tasks.spawn(replies.follow(stop_engine.clone()));
     tasks.spawn(jobs::settle_payments::run(
         Arc::clone(&shared.worklist),
@@ -227,6 +236,7 @@ pub async fn run(
         verifier: Verifier::new(&config.auth)?,
         box_office: Arc::clone(&box_office),
         memory: Arc::clone(&shared.memory),
+        sold_out,
         inventory: Arc::clone(&shared.inventory),
         orders,
         events,
@@ -280,6 +290,34 @@ fn spawn_inventory(
         );
         if let Err(error) = read.await {
             tracing::error!(error = ?error, "catalog.inventory");
+        }
+    });
+}
+
+fn spawn_stock(
+    tasks: &mut tokio::task::JoinSet<()>,
+    config: &Config,
+    registry: &Registry,
+    sold_out: &Arc<SoldOut>,
+    stop: CancellationToken,
+) {
+    let (kafka, registry, sold_out) =
+        (config.kafka.clone(), registry.clone(), Arc::clone(sold_out));
+    tasks.spawn(async move {
+        // Nobody waits for it: until it is read the box office refuses, as it does anyway.
+        let caught_up = watch::Sender::new(false);
+        let partitions = kafka.event_partitions;
+        let read = read_table(
+            &kafka,
+            &registry,
+            CHECKOUT_STOCK.name,
+            partitions,
+            |record| consume::checkout_stock::take(&sold_out, record),
+            &caught_up,
+            stop,
+        );
+        if let Err(error) = read.await {
+            tracing::error!(error = ?error, "checkout.stock");
         }
     });
 }

@@ -30,9 +30,9 @@ use crate::shutdown::Shutdown;
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Longest that a handler may take; above the longest wait that the API promises (10 s for a payment).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most connections at a time. HTTP/1 has one request in flight on each, so this bounds the requests as well; further
-/// clients wait in the listen queue.
-pub const MAX_CONNECTIONS: usize = 8_192;
+/// Most connections at a time, of about 20 KB each. HTTP/1 has one request in flight on each, so this bounds the requests
+/// as well; further clients wait in the listen queue.
+pub const MAX_CONNECTIONS: usize = 16_384;
 /// How long requests in flight may take to end once the stop was asked for.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a client may take to send its headers. It also ends connections that are idle for so long: a proxy in

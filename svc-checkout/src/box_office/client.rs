@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::changelog::SOURCE;
 use super::commands::CommandEncoders;
 use super::reply_records::reply_out;
-use super::waiters::{Place, Reply, Waiters, Wish};
+use super::waiters::{MAX_WAITING, Place, Reply, Waiters, Wish};
 use crate::domain::command::{Answer, Command, Refusal};
 
 /// A client waits this long for the answer to a command; the command is worthless afterwards.
@@ -121,6 +121,11 @@ impl BoxOffice {
             waiters,
             partitions,
         })
+    }
+
+    /// Whether so many commands wait that one more would be turned away.
+    pub fn is_full(&self) -> bool {
+        self.waiters.len() >= MAX_WAITING
     }
 
     /// When a command that is sent now is worthless.

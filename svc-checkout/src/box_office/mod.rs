@@ -20,6 +20,7 @@ pub mod projector;
 pub mod records;
 pub mod replies;
 pub mod reply_records;
+pub mod sold_out;
 pub mod state_records;
 pub mod takeover;
 pub mod waiters;

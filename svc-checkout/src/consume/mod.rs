@@ -2,3 +2,4 @@
 
 pub mod catalog_events;
 pub mod catalog_inventory;
+pub mod checkout_stock;

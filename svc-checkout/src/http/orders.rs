@@ -129,9 +129,17 @@ pub async fn place(
     let order_id = Order::id_of_command(body.event_id, command_id);
     // A repeat is recognized by its order for ever: by the box office, or where that may have forgotten it, here; and
     // before anything is refused, else the last seat's own order would refuse its repeat.
-    let may_be_forgotten =
-        key.is_some() && !app.memory.is_complete(body.event_id, Timestamp::now());
-    let known = if may_be_forgotten {
+    let sold_out = app.sold_out.find(
+        body.event_id,
+        body.lines.iter().map(|line| line.ticket_type_id),
+        std::time::Instant::now(),
+    );
+    let may_be_forgotten = || !app.memory.is_complete(body.event_id, Timestamp::now());
+    let known = if key.is_some() && (sold_out.is_some() || may_be_forgotten()) {
+        // What is turned away must cost nothing.
+        if app.box_office.is_full() {
+            return Err(refusals::problem(SubmitError::Overloaded));
+        }
         let row = app.orders.find(order_id).await;
         row.map_err(refusals::database)?
     } else {
@@ -143,6 +151,10 @@ pub async fn place(
         }
         Some(order) => Arc::new(order),
         None => {
+            if let Some(ticket_type_id) = sold_out {
+                metrics::counter!("checkout_refused_at_the_door_total").increment(1);
+                return Err(refusals::sold_out(ticket_type_id));
+            }
             let command = Command::PlaceOrder(PlaceOrder {
                 command_id,
                 event_id: body.event_id,

@@ -2,6 +2,7 @@
 
 use platform::cql::CqlError;
 use platform::http::{Code, Problem};
+use uuid::Uuid;
 
 use crate::box_office::client::SubmitError;
 use crate::domain::command::Refusal;
@@ -60,6 +61,15 @@ fn refused(refusal: Refusal) -> Problem {
         // Handlers read the row before they get here; what is left is an order that moved twice.
         Refusal::SeeRow => Problem::new(Code::Unavailable).detail("the order is changing"),
     }
+}
+
+/// Nothing is left, which needs no decision.
+pub fn sold_out(ticket_type_id: Uuid) -> Problem {
+    let free = 0;
+    refused(Refusal::SoldOut {
+        ticket_type_id,
+        free,
+    })
 }
 
 /// Why an order in this status takes no payment; `None` while it does.

@@ -6,6 +6,7 @@ mod endings;
 mod expiry;
 mod orders;
 mod payments;
+mod sold_out;
 mod store;
 
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};
