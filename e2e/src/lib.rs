@@ -1,5 +1,5 @@
-//! A client of the whole system, for tests on the real stack and for the two programs that show it: `seed` and
-//! `buy-one-ticket`.
+//! A client of the whole system, for tests on the real stack and for the programs that show it: `seed`, `buy-one-ticket`
+//! and `flash-sale`.
 //!
 //! Everything returns [`anyhow::Result`]: a test returns it too, and its failure is the sentence that says which call
 //! did not answer as it should, and with what.
@@ -20,7 +20,9 @@
 //! ```
 
 pub mod api;
+pub mod control;
 pub mod events;
+pub mod flash_sale;
 pub mod mailbox;
 pub mod orders;
 pub mod records;

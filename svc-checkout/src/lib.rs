@@ -151,16 +151,9 @@ pub async fn run(
     // The engine and what follows it stop after the last request; the rest at once.
     let stop_engine = CancellationToken::new();
     let background = shutdown.token().clone();
-    let caught_up = Arc::new(watch::Sender::new(false));
     let joined = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
-    spawn_inventory(
-        &mut tasks,
-        &config,
-        &shared,
-        &caught_up,
-        stop_engine.clone(),
-    );
+    spawn_inventory(&mut tasks, &config, &shared, stop_engine.clone());
     let sold_out = Arc::new(SoldOut::default());
     spawn_stock(
         &mut tasks,
@@ -209,6 +202,7 @@ pub async fn run(
         on_fence.trigger();
     });
 
+    let inventory = Arc::clone(&shared.inventory);
     let checks = admin::Checks::new()
         .with("cql", move || ping(Arc::clone(&session)))
         .with("box-office", move || {
@@ -219,7 +213,7 @@ pub async fn run(
             }
         })
         .with("catalog.inventory", move || {
-            let caught_up = *caught_up.borrow();
+            let caught_up = inventory.is_complete();
             async move {
                 anyhow::ensure!(caught_up, "not read to its end yet");
                 Ok::<(), anyhow::Error>(())
@@ -272,11 +266,10 @@ fn spawn_inventory(
     tasks: &mut tokio::task::JoinSet<()>,
     config: &Config,
     shared: &Shared,
-    caught_up: &Arc<watch::Sender<bool>>,
     stop: CancellationToken,
 ) {
     let (kafka, registry) = (config.kafka.clone(), shared.registry.clone());
-    let (table, caught_up) = (Arc::clone(&shared.inventory), Arc::clone(caught_up));
+    let table = Arc::clone(&shared.inventory);
     tasks.spawn(async move {
         let partitions = kafka.event_partitions;
         let read = read_table(
@@ -285,7 +278,7 @@ fn spawn_inventory(
             CATALOG_INVENTORY.name,
             partitions,
             |record| consume::catalog_inventory::take(&table, record),
-            &caught_up,
+            table.caught_up(),
             stop,
         );
         if let Err(error) = read.await {

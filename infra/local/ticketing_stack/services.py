@@ -40,6 +40,12 @@ def binary(service: str) -> Path:
     return target.resolve() / profile / program_name(service)
 
 
+def _served_binary(service: str) -> Path:
+    """SVC_CHECKOUT_BINARY is another build of svc-checkout to serve with; its commands stay those of the ordinary one."""
+    variable = f"{program_name(service)}_binary".upper().replace("-", "_")
+    return Path(os.environ.get(variable, binary(service)))
+
+
 def shared_environment(stack: Stack) -> dict[str, str]:
     """What every service, and every test, needs to find the servers."""
     return {
@@ -90,14 +96,15 @@ def _port_name(service: str, instance: int) -> str:
 
 def _service(stack: Stack, service: str, instance: int = 1) -> Program:
     name, port = program_name(service), _port_name(service, instance)
+    served = _served_binary(service)
     return Program(
         name=name if instance == 1 else f"{name}-{instance}",
-        argv=[str(binary(service)), "serve"],
+        argv=[str(served), "serve"],
         environment=environment(stack, service, instance),
         ready=lambda: readiness.http(f"http://{stack.address(port + '_admin')}/readyz"),
         port_names=(port, f"{port}_admin"),
         stop_seconds=20,
-        inputs=(binary(service),),
+        inputs=(served,),
     )
 
 

@@ -60,6 +60,15 @@ impl Engine {
     }
 
     fn run(self, fenced: &CancellationToken) {
+        // Else it would tell clients of events that there are no such events.
+        let mut inventory = self.shared.inventory.caught_up().subscribe();
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                // The table outlives the engine.
+                _ = inventory.wait_for(|caught_up| *caught_up) => {}
+            }
+        });
         while !self.stop.is_cancelled() {
             let exit = match Incarnation::new(&self) {
                 Ok(incarnation) => incarnation.run(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::event_book::Inventory;
@@ -12,6 +13,7 @@ use crate::domain::event_book::Inventory;
 /// The newest inventory of every event.
 pub struct InventoryTable {
     events: Mutex<HashMap<Uuid, Arc<Inventory>>>,
+    caught_up: watch::Sender<bool>,
     engine: Mutex<Sender<Arc<Inventory>>>,
 }
 
@@ -20,6 +22,7 @@ impl InventoryTable {
     pub fn new(engine: Sender<Arc<Inventory>>) -> Self {
         Self {
             events: Mutex::default(),
+            caught_up: watch::Sender::new(false),
             engine: Mutex::new(engine),
         }
     }
@@ -38,6 +41,16 @@ impl InventoryTable {
         drop(engine);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.insert(inventory.event_id, inventory);
+    }
+
+    /// Where the reader says that it has read everything that there was at the start.
+    pub fn caught_up(&self) -> &watch::Sender<bool> {
+        &self.caught_up
+    }
+
+    /// Whether it has. Before that an event that is not here may exist all the same.
+    pub fn is_complete(&self) -> bool {
+        *self.caught_up.borrow()
     }
 
     /// The newest inventory of an event.

@@ -76,13 +76,21 @@ async fn find(app: &App, id: Uuid) -> Result<Order, Problem> {
 /// The order, if the caller may take it back. The buyer may see it and is told whom to ask.
 async fn refundable_by(app: &App, caller: &Caller, id: Uuid) -> Result<Order, Problem> {
     let order = find(app, id).await?;
+    // Asked first: an event that is not there afterwards does not exist.
+    let is_complete = app.inventory.is_complete();
     let inventory = app.inventory.get(order.event_id);
     let organizes = caller.has(Role::Organizer)
-        && inventory.is_some_and(|event| event.organizer_id == caller.user_id);
+        && inventory
+            .as_ref()
+            .is_some_and(|event| event.organizer_id == caller.user_id);
     if organizes || caller.has(Role::Support) || caller.has(Role::Admin) {
         Ok(order)
     } else if order.user_id == caller.user_id {
         Err(Problem::new(Code::Forbidden).detail("ask the organizer of the event, or support"))
+    } else if inventory.is_none() && !is_complete {
+        Err(Problem::new(Code::Unavailable)
+            .detail("the events are still being read; nothing has happened")
+            .retry_after(1))
     } else {
         Err(Problem::new(Code::NotFound))
     }

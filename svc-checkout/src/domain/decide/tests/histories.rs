@@ -303,8 +303,16 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
     }
 }
 
+/// 10,000 take seconds; `infra/local/proof` plays more.
+fn histories() -> u32 {
+    let more = std::env::var("RANDOM_HISTORIES").ok();
+    more.map_or(10_000, |count| {
+        count.parse().expect("RANDOM_HISTORIES is a number")
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(histories()))]
 
     #[test]
     fn random_histories_keep_the_sums(steps in proptest::collection::vec(step(), 1..80)) {
