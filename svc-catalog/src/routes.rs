@@ -14,6 +14,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/events", get(published_event::list).post(event::create))
         .route("/v1/events/{id}", get(event::find))
         .route("/v1/events/{id}/publish", post(event::publish))
+        .route("/v1/events/{id}/cancel", post(event::cancel))
         .route(
             "/v1/events/{id}/ticket-types",
             get(ticket_type::list).post(ticket_type::create),
@@ -36,6 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         event::create,
         event::find,
         event::publish,
+        event::cancel,
         ticket_type::create,
         ticket_type::list,
         availability::find,

@@ -110,6 +110,17 @@ pub enum NotPublishable {
     Archived,
 }
 
+/// Why an event cannot be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCancellable {
+    /// Nobody was promised anything.
+    #[error("it is a draft: nobody else has seen it")]
+    Draft,
+    /// It was put away.
+    #[error("it is archived")]
+    Archived,
+}
+
 /// Why an event does not take a ticket type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAdded {
@@ -147,6 +158,20 @@ impl Event {
             Status::Draft if self.details.ends_at <= now => Err(NotPublishable::Past),
             Status::Draft => Ok(Some(Self {
                 status: Status::Published,
+                version: self.version + 1,
+                ..self.clone()
+            })),
+        }
+    }
+
+    /// The event as cancelled, for good; `None` when it is already. Also one that is over: it may not have taken place.
+    pub fn cancel(&self) -> Result<Option<Self>, NotCancellable> {
+        match self.status {
+            Status::Cancelled => Ok(None),
+            Status::Draft => Err(NotCancellable::Draft),
+            Status::Archived => Err(NotCancellable::Archived),
+            Status::Published => Ok(Some(Self {
+                status: Status::Cancelled,
                 version: self.version + 1,
                 ..self.clone()
             })),

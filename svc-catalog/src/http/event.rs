@@ -201,6 +201,42 @@ pub async fn publish(
     Ok((ETag(event.version), Json(EventOut::from(event))))
 }
 
+/// Cancel an event
+///
+/// For good. Nothing of it is sold from now on; orders that are not paid are cancelled, paid ones are refunded in the
+/// minutes that follow. Only a published event can be cancelled. Cancelling it again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/events/{id}/cancel", tag = "events", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("If-Match" = Option<String>, Header, description = "Cancel this version and no other"),
+    ),
+    responses(
+        (status = 200, description = "The cancelled event", body = EventOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn cancel(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    Path(id): Path<Uuid>,
+    if_match: Option<IfMatch>,
+) -> Result<impl IntoResponse, Problem> {
+    let event = app
+        .change(id, |event| {
+            access::owns(&caller, event)?;
+            let cancelled = event
+                .cancel()
+                .map_err(|reason| Problem::new(Code::SaleClosed).detail(reason.to_string()))?;
+            if let (Some(_), Some(if_match)) = (&cancelled, &if_match) {
+                if_match.check(event.version)?;
+            }
+            Ok(cancelled)
+        })
+        .await?;
+    Ok((ETag(event.version), Json(EventOut::from(event))))
+}
+
 impl From<EventIn> for Details {
     fn from(input: EventIn) -> Self {
         Self {

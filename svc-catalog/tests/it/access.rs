@@ -62,6 +62,7 @@ async fn a_foreign_event_cannot_be_changed() -> anyhow::Result<()> {
         let before = api.get(&path).by(&owner).send().await?.expect(200)?;
         for call in [
             api.post(format!("{path}/publish")),
+            api.post(format!("{path}/cancel")),
             api.post(format!("{path}/ticket-types"))
                 .json(&TicketType::vip(1).body()),
         ] {

@@ -12,8 +12,9 @@ const OPEN: [&str; 4] = [
     "GET /v1/events/{id}/ticket-types",
 ];
 /// What organizers and admins may call.
-const ORGANIZER: [&str; 3] = [
+const ORGANIZER: [&str; 4] = [
     "POST /v1/events",
+    "POST /v1/events/{id}/cancel",
     "POST /v1/events/{id}/publish",
     "POST /v1/events/{id}/ticket-types",
 ];

@@ -193,3 +193,64 @@ async fn what_is_over_is_not_published() -> anyhow::Result<()> {
     ensure!(problem["detail"] == "it has already ended", "{problem}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_published_event_is_cancelled_for_good() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let api = stack.catalog();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let ticket_types = [TicketType::general(10)];
+    let event = stack.published_event(&organizer, &ticket_types).await?;
+    let path = format!("/v1/events/{}", event.id);
+    let published = api.get(&path).send().await?.expect(200)?;
+    let cancel = api.post(format!("{path}/cancel")).by(&organizer);
+
+    // The version of the draft: somebody has looked at another event than this one.
+    let stale = cancel.clone().if_match("\"2\"").send().await?;
+    stale.expect_problem(412, "stale")?;
+    let cancelled = cancel.clone().if_match("\"3\"").send().await?;
+    ensure!(cancelled.etag()? == "\"4\"", "{cancelled}");
+    let cancelled = cancelled.expect(200)?;
+    let mut expected = published;
+    expected["status"] = json!("cancelled");
+    expected["version"] = json!(4);
+    ensure!(cancelled == expected, "{cancelled} is not {expected}");
+
+    // Whoever has a ticket still sees what became of the event; nobody finds it any more.
+    let seen = api.get(&path).send().await?.expect(200)?;
+    ensure!(seen == cancelled, "{seen}");
+    let name = event.name.replace(' ', "+");
+    let list = api.get(format!("/v1/events?q={name}")).send().await?;
+    let list = list.expect(200)?;
+    ensure!(list["items"] == json!([]), "{list}");
+
+    for call in [cancel.clone(), cancel.if_match("\"3\"")] {
+        let again = call.send().await?;
+        ensure!(again.expect(200)? == cancelled, "the event changed");
+    }
+    let publish = api.post(format!("{path}/publish")).by(&organizer);
+    let publish = publish.send().await?;
+    publish.expect_problem(409, "not-publishable")?;
+    let add = api.post(format!("{path}/ticket-types")).by(&organizer);
+    let add = add.json(&TicketType::vip(1).body()).send().await?;
+    add.expect_problem(409, "sale-closed")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_draft_is_not_cancelled() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let id = draft(&stack, &organizer, &event_body()).await?;
+    let path = format!("/v1/events/{id}");
+    let cancel = stack.catalog().post(format!("{path}/cancel"));
+    let refused = cancel.by(&organizer).send().await?;
+    refused.expect_problem(409, "sale-closed")?;
+    let event = stack.catalog().get(&path).by(&organizer);
+    let event = event.send().await?.expect(200)?;
+    ensure!(
+        event["status"] == "draft" && event["version"] == 1,
+        "{event}"
+    );
+    Ok(())
+}

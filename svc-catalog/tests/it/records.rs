@@ -113,6 +113,19 @@ async fn records_say_what_the_event_is() -> anyhow::Result<()> {
         (id_of(&vip)?, "vip", 7_500, 20, Some(4)),
     ];
     ensure!(sold == expected, "{sold:?}");
+
+    let cancel = stack.catalog().post(format!("{path}/cancel"));
+    cancel.by(&organizer).send().await?.expect(200)?;
+    let (snapshot, inventory) = published(&stack, id).await?;
+    ensure!(
+        snapshot.version == 5 && snapshot.status == EventStatus::Cancelled,
+        "{snapshot:?}"
+    );
+    ensure!(
+        inventory.version == 5 && inventory.status == EventStatus::Cancelled,
+        "{inventory:?}"
+    );
+    ensure!(inventory.ticket_types.len() == 2, "{inventory:?}");
     Ok(())
 }
 

@@ -26,6 +26,7 @@ enum Step {
     Publish {
         at: i64,
     },
+    Cancel,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..12_u128, -1..120_i64, -1..3_i64, proptest::bool::weighted(0.8))
             .prop_map(|(id, quantity, amount, euros)| Step::Add { id, quantity, amount, euros }),
         1 => (-10..10_i64).prop_map(|at| Step::Publish { at }),
+        1 => Just(Step::Cancel),
     ]
 }
 
@@ -55,6 +57,7 @@ proptest! {
                     let now = Timestamp::from_seconds(END.as_seconds() + at);
                     event.publish(now).ok().flatten()
                 }
+                Step::Cancel => event.cancel().ok().flatten(),
             };
             let Some(next) = next else { continue };
             prop_assert_eq!(next.version, event.version + 1);
@@ -68,7 +71,12 @@ proptest! {
                 prop_assert!(known.version <= next.version);
             }
             prop_assert!(next.status != Status::Published || !next.ticket_types.is_empty());
-            prop_assert!(event.status != Status::Published || next.status == Status::Published);
+            let goes_on_with = match event.status {
+                Status::Draft => [Status::Draft, Status::Published],
+                _ => [Status::Published, Status::Cancelled],
+            };
+            prop_assert!(goes_on_with.contains(&next.status));
+            prop_assert_ne!(event.status, Status::Cancelled, "it takes no change");
             event = next;
         }
     }

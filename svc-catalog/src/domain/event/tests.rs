@@ -166,6 +166,30 @@ fn publishing_needs_a_ticket_type_and_a_future() {
 }
 
 #[test]
+fn only_what_was_published_is_cancelled_and_for_good() {
+    let published = sellable().publish(NOW).unwrap().unwrap();
+    let cancelled = published.cancel().unwrap().unwrap();
+    assert_eq!(
+        (cancelled.status, cancelled.version),
+        (Status::Cancelled, published.version + 1)
+    );
+    assert!(cancelled.is_public(), "whoever bought a ticket sees why");
+    assert_eq!(cancelled.ticket_types, published.ticket_types);
+    assert_eq!(cancelled.cancel(), Ok(None), "again changes nothing");
+    assert_eq!(cancelled.publish(NOW), Err(NotPublishable::Cancelled));
+    for (status, expected) in [
+        (Status::Draft, NotCancellable::Draft),
+        (Status::Archived, NotCancellable::Archived),
+    ] {
+        let event = Event {
+            status,
+            ..sellable()
+        };
+        assert_eq!(event.cancel(), Err(expected));
+    }
+}
+
+#[test]
 fn a_ticket_type_is_held_to_its_event() {
     let cases: [Case<Terms>; 10] = [
         ("name", |t| t.name.clear(), &[("/name", "length")]),
