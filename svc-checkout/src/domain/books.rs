@@ -2,7 +2,7 @@
 
 use platform::clock::Timestamp;
 use platform::money::Money;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -119,6 +119,8 @@ pub struct Books {
     events: HashMap<Uuid, EventBook>,
     holds: HashMap<Uuid, Hold>,
     due: BTreeSet<(Timestamp, Uuid)>,
+    /// Orders whose event was cancelled and that nobody is paying: follows from `events` and `holds`.
+    stranded: BTreeSet<Uuid>,
     buyers: HashMap<BuyerKey, BuyerCount>,
     refunds: HashMap<Uuid, RefundOwed>,
     ended: HashMap<Uuid, EndedOrder>,
@@ -166,12 +168,23 @@ fn overlay<K: std::hash::Hash + Eq, V>(base: &mut HashMap<K, V>, changes: HashMa
 impl Books {
     /// Takes a decided batch over.
     pub fn merge(&mut self, changes: Changes) {
+        let newly_cancelled = self.newly_cancelled(&changes);
         self.events.extend(changes.events);
+        if !newly_cancelled.is_empty() {
+            let stranded = self.stranded_by(&newly_cancelled);
+            let stranded: Vec<Uuid> = stranded.collect();
+            self.stranded.extend(stranded);
+        }
         for (order_id, hold) in changes.holds {
             if let Some(old) = self.holds.remove(&order_id) {
                 self.due.remove(&(old.due_at(), order_id));
+                self.stranded.remove(&order_id);
             }
             if let Some(hold) = hold {
+                let event = self.events.get(&hold.order.event_id);
+                if !hold.paying && event.is_some_and(EventBook::is_cancelled) {
+                    self.stranded.insert(order_id);
+                }
                 self.due.insert((hold.due_at(), order_id));
                 self.holds.insert(order_id, hold);
             }
@@ -180,6 +193,23 @@ impl Books {
         overlay(&mut self.refunds, changes.refunds);
         overlay(&mut self.ended, changes.ended);
         self.effects.extend(changes.effects);
+    }
+
+    /// Events that `changes` cancel.
+    fn newly_cancelled(&self, changes: &Changes) -> HashSet<Uuid> {
+        let cancelled = changes.events.values().filter(|book| book.is_cancelled());
+        cancelled
+            .map(|book| book.id)
+            .filter(|id| !self.events.get(id).is_some_and(EventBook::is_cancelled))
+            .collect()
+    }
+
+    /// Orders that cannot be paid any more when these events are cancelled. Looks at every hold: once per cancelled
+    /// event, which is cheaper than a list of every event's holds, kept for all that are never cancelled.
+    fn stranded_by(&self, events: &HashSet<Uuid>) -> impl Iterator<Item = Uuid> {
+        let holds = self.holds.values();
+        let stranded = holds.filter(|hold| !hold.paying && events.contains(&hold.order.event_id));
+        stranded.map(|hold| hold.order.id)
     }
 
     /// Forgets commands whose window has passed.
@@ -271,6 +301,23 @@ impl<'a> Desk<'a> {
             self.changes.events.insert(id, book);
         }
         self.changes.events.get_mut(&id)
+    }
+
+    /// Whether an event was called off.
+    pub fn is_cancelled(&self, event_id: Uuid) -> bool {
+        self.event(event_id).is_some_and(EventBook::is_cancelled)
+    }
+
+    /// Open orders of cancelled events that nobody is paying, at most `limit`. Asked before the first command of a
+    /// batch: holds that the batch itself has changed are not among them.
+    pub fn stranded(&self, limit: usize) -> Vec<Uuid> {
+        let newly_cancelled = self.books.newly_cancelled(&self.changes);
+        let mut stranded: Vec<Uuid> = self.books.stranded.iter().copied().take(limit).collect();
+        if !newly_cancelled.is_empty() {
+            let left = limit - stranded.len();
+            stranded.extend(self.books.stranded_by(&newly_cancelled).take(left));
+        }
+        stranded
     }
 
     /// Opens the book of an event.

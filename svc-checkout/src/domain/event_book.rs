@@ -186,6 +186,17 @@ impl EventBook {
         self.stock_version += 1;
     }
 
+    /// Whether it was called off: whoever holds tickets loses them, and money goes back.
+    pub fn is_cancelled(&self) -> bool {
+        self.status == SaleStatus::Cancelled
+    }
+
+    /// Whether it was called off and paid orders of it are left. Every order has tickets, so none is left exactly when
+    /// none of its tickets is sold.
+    pub fn owes_refunds(&self) -> bool {
+        self.is_cancelled() && self.ticket_types.iter().any(|book| book.sold > 0)
+    }
+
     /// The account of one ticket type.
     pub fn ticket_type(&self, id: Uuid) -> Option<&TicketTypeBook> {
         self.ticket_types.iter().find(|book| book.id == id)

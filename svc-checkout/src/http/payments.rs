@@ -132,7 +132,7 @@ pub async fn pay(
 }
 
 fn declined() -> Problem {
-    Problem::new(Code::PaymentDeclined).detail("the card was declined; the tickets are still held")
+    Problem::new(Code::PaymentDeclined).detail("the card was declined; no money was taken")
 }
 
 async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {

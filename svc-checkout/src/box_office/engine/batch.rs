@@ -12,11 +12,14 @@ use crate::box_office::projector::{Reply, Settled};
 use crate::box_office::waiters::Wish;
 use crate::domain::books::{Changes, Desk};
 use crate::domain::command::Command;
-use crate::domain::decide::{apply_inventory, decide, expire_hold};
+use crate::domain::decide::{apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::event_book::Inventory;
 
-/// Holds that one batch ends, at most.
+/// Holds that time ends in one batch, at most.
 const MAX_EXPIRIES: usize = 2000;
+/// Holds that one batch cancels with their event, at most. An event may have 100,000 of them: all in one transaction
+/// would keep everybody's commands waiting, and its records would outgrow what a producer holds.
+const MAX_STRANDED: usize = 2000;
 
 /// One record of checkout.commands.
 pub(super) struct Incoming {
@@ -79,7 +82,7 @@ pub(super) struct Rules {
     pub remember_for: Duration,
 }
 
-/// Decides everything that waits in one partition: inventory, time, commands, in this order.
+/// Decides everything that waits in one partition: inventory and what it cancels, time, commands, in this order.
 pub(super) fn decide_partition(
     partition: &Partition,
     commands: &[&Incoming],
@@ -116,14 +119,15 @@ fn attempt(
     for newer in inventory {
         apply_inventory(&mut desk, newer);
     }
+    let mut ended = cancel_stranded(&mut desk, MAX_STRANDED, now);
     for order_id in partition.books.due(now, MAX_EXPIRIES) {
-        let facts: Vec<_> = expire_hold(&mut desk, order_id, now).into_iter().collect();
-        settled.push(Settled {
-            facts,
-            reply: None,
-            traceparent: None,
-        });
+        ended.extend(expire_hold(&mut desk, order_id, now));
     }
+    settled.extend(ended.into_iter().map(|fact| Settled {
+        facts: vec![fact],
+        reply: None,
+        traceparent: None,
+    }));
     for incoming in commands {
         if incoming.offset < position {
             continue; // decided before: the position is in the state, not in the group

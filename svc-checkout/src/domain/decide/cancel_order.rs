@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use platform::clock::Timestamp;
 
-use super::{Decision, refuse_late, repeat_by_row};
+use super::{Decision, end_unpaid, refuse_late, repeat_by_row};
 use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{Answer, CancelOrder, Fact, Refusal};
-use crate::domain::order::{Order, Status};
+use crate::domain::order::Status;
 
 pub(super) fn decide(
     desk: &mut Desk<'_>,
@@ -32,18 +32,8 @@ pub(super) fn decide(
     if hold.paying {
         return Err(Refusal::PaymentInProgress);
     }
-    let order = Arc::new(Order {
-        version: hold.order.version + 1,
-        status: Status::Cancelled,
-        expires_at: None,
-        updated_at: hold.order.next_update(now),
-        ..(*hold.order).clone()
-    });
-    if let Some(book) = desk.event_mut(order.event_id) {
-        book.release(&order.lines);
-    }
-    desk.count_buyer(order.event_id, order.user_id, &order.lines, -1);
-    desk.close_hold(order.id);
+    let held = Arc::clone(&hold.order);
+    let order = end_unpaid(desk, &held, Status::Cancelled, now);
     desk.remember(
         command.command_id,
         CommandEffect {

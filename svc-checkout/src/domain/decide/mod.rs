@@ -3,6 +3,7 @@
 
 mod apply_inventory;
 mod cancel_order;
+mod cancel_stranded;
 mod expire_hold;
 mod place_order;
 mod refund_order;
@@ -22,6 +23,7 @@ use super::command::{Answer, Command, Fact, Refusal};
 use super::order::{Fingerprint, Line, Order, Status, Ticket};
 
 pub use apply_inventory::apply_inventory;
+pub use cancel_stranded::cancel_stranded;
 pub use expire_hold::expire_hold;
 
 /// What a command leads to.
@@ -72,6 +74,22 @@ fn repeat_by_row(effect: &CommandEffect, fingerprint: Fingerprint) -> Result<Dec
         order_id: effect.order_id,
         payment_id: None,
     }))
+}
+
+/// Ends an unpaid order: its tickets are free, its buyer has them no more, and its hold is closed.
+fn end_unpaid(desk: &mut Desk<'_>, order: &Order, status: Status, now: Timestamp) -> Arc<Order> {
+    if let Some(book) = desk.event_mut(order.event_id) {
+        book.release(&order.lines);
+    }
+    desk.count_buyer(order.event_id, order.user_id, &order.lines, -1);
+    desk.close_hold(order.id);
+    Arc::new(Order {
+        version: order.version + 1,
+        status,
+        expires_at: None,
+        updated_at: order.next_update(now),
+        ..order.clone()
+    })
 }
 
 /// Gives the order its tickets, with the next numbers of the event.

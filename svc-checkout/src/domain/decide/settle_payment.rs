@@ -6,7 +6,8 @@ use std::sync::Arc;
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
-use super::{Decision, can_take_again, paid};
+use super::cancel_stranded::cancel_with_event;
+use super::{Decision, can_take_again, end_unpaid, paid};
 use crate::domain::books::{Desk, EndedOrder};
 use crate::domain::command::{
     Answer, Fact, OrderRow, PaymentFailed, PaymentOutcome, RefundOwed, Refusal, SettlePayment,
@@ -45,6 +46,9 @@ fn paid_in_time(
     if !ours || command.amount != hold.order.total {
         return refund(desk, command, now);
     }
+    if desk.is_cancelled(hold.order.event_id) {
+        return paid_for_nothing(desk, command, hold, now);
+    }
     if let Some(book) = desk.event_mut(hold.order.event_id) {
         book.sell_held(&hold.order.lines);
     }
@@ -67,7 +71,27 @@ fn paid_in_time(
     }
 }
 
-/// The open attempt failed: back to reserved. Every other case is an old answer.
+/// The event was cancelled while the buyer paid: the order ends as if nobody had, and the money goes back.
+fn paid_for_nothing(
+    desk: &mut Desk<'_>,
+    command: &SettlePayment,
+    hold: &Hold,
+    now: Timestamp,
+) -> Decision {
+    let payment_id = command.payment_id;
+    let order = end_unpaid(desk, &hold.order, Status::Cancelled, now);
+    // Remembered: the provider may say it again after the refund was made. And another attempt may be open.
+    desk.put_ended(EndedOrder {
+        settled: vec![payment_id],
+        open_payment: hold.open_payment().filter(|open| *open != payment_id),
+        ..EndedOrder::of(&order)
+    });
+    let mut decision = refund(desk, command, now);
+    decision.facts.insert(0, Fact::Cancelled(order));
+    decision
+}
+
+/// The open attempt failed: back to reserved, or cancelled with its event. Every other case is an old answer.
 fn declined(desk: &mut Desk<'_>, command: &SettlePayment, hold: &Hold, now: Timestamp) -> Decision {
     if hold.open_payment() != Some(command.payment_id) {
         return Decision::nothing(Answer::Nothing);
@@ -86,13 +110,18 @@ fn declined(desk: &mut Desk<'_>, command: &SettlePayment, hold: &Hold, now: Time
         attempt: hold.attempts,
         at: order.updated_at,
     };
+    let (order_id, event_id) = (order.id, order.event_id);
     desk.put_hold(Hold {
         order,
         paying: false,
         ..hold.clone()
     });
+    let mut facts = vec![Fact::PaymentFailed(failed)];
+    if desk.is_cancelled(event_id) {
+        facts.extend(cancel_with_event(desk, order_id, now));
+    }
     Decision {
-        facts: vec![Fact::PaymentFailed(failed)],
+        facts,
         answer: Answer::PaymentDeclined {
             payment_id: command.payment_id,
         },

@@ -22,6 +22,8 @@ pub(super) fn decide(
         return Err(match desk.ended(command.order_id) {
             Some(ended) if ended.refunded => Refusal::AlreadyRefunded,
             Some(ended) if ended.paid_by.is_some() => Refusal::AlreadyPaid,
+            // Expired before or cancelled with its event: its row tells.
+            Some(ended) if desk.is_cancelled(ended.event_id) => Refusal::SeeRow,
             Some(_) => Refusal::HoldExpired,
             None => Refusal::SeeRow,
         });
@@ -31,6 +33,10 @@ pub(super) fn decide(
     }
     if hold.paying {
         return Err(Refusal::PaymentInProgress);
+    }
+    // Its turn to be cancelled has not come yet; money that it took now would only go back.
+    if desk.is_cancelled(hold.order.event_id) {
+        return Err(Refusal::OrderCancelled);
     }
     if hold.expires_at <= now {
         return Err(Refusal::HoldExpired);

@@ -1,5 +1,6 @@
 //! The table of what an order can do, row by row, and random histories that must keep the sums.
 
+mod cancelled_event;
 mod histories;
 mod table;
 
@@ -10,7 +11,7 @@ use platform::clock::Timestamp;
 use platform::money::{Currency, Money};
 use uuid::Uuid;
 
-use super::{Decision, apply_inventory, decide, expire_hold};
+use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
     Answer, CancelOrder, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
@@ -20,6 +21,8 @@ use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Order, Status};
 
 const HOLD: Duration = Duration::from_secs(600);
+/// So few that a batch leaves some to the next one.
+const STRANDED_PER_BATCH: usize = 2;
 const EVENT: Uuid = Uuid::from_u128(0xe);
 const GENERAL: Uuid = Uuid::from_u128(0xa);
 const VIP: Uuid = Uuid::from_u128(0xb);
@@ -56,6 +59,14 @@ fn inventory(version: i64, general: i64, vip: i64) -> Inventory {
     }
 }
 
+/// The event is called off.
+fn cancelled(version: i64, general: i64, vip: i64) -> Inventory {
+    Inventory {
+        status: SaleStatus::Cancelled,
+        ..inventory(version, general, vip)
+    }
+}
+
 /// A box office in memory: every step is a batch of its own.
 struct Hall {
     books: Books,
@@ -77,9 +88,22 @@ impl Hall {
     fn apply(&mut self, inventory: &Inventory) -> bool {
         let mut desk = Desk::new(&self.books, HOLD);
         let changed = apply_inventory(&mut desk, inventory);
+        let facts = cancel_stranded(&mut desk, STRANDED_PER_BATCH, self.now);
         let changes = desk.changes;
         self.books.merge(changes);
+        self.facts.extend(facts);
         changed
+    }
+
+    /// A batch without inventory and commands; returns how many orders it cancelled with their event.
+    fn turn(&mut self) -> usize {
+        let mut desk = Desk::new(&self.books, HOLD);
+        let facts = cancel_stranded(&mut desk, STRANDED_PER_BATCH, self.now);
+        let changes = desk.changes;
+        self.books.merge(changes);
+        let cancelled = facts.len();
+        self.facts.extend(facts);
+        cancelled
     }
 
     fn decide(&mut self, command: &Command) -> Result<Decision, Refusal> {
