@@ -16,12 +16,15 @@ use uuid::Uuid;
 use crate::domain::command::RefundedOrder;
 use crate::domain::order::{Order, Status};
 
+mod of_event;
 mod places;
 mod rows;
 
+use of_event::OfEvent;
+pub use of_event::Walk;
 use places::{Places, partition_of};
 pub use places::{Position, is_possible};
-use rows::{EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
+use rows::{COLUMNS, EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
 
 /// Rows of one page that are read at once.
 const READS_AT_ONCE: usize = 16;
@@ -71,6 +74,7 @@ pub struct OrderStore {
     insert_order_place: PreparedStatement,
     insert_ticket_place: PreparedStatement,
     select: PreparedStatement,
+    of_event: OfEvent,
     order_places: Places,
     ticket_places: Places,
 }
@@ -117,12 +121,12 @@ impl OrderStore {
                  VALUES (?, ?, ?, ?, ?, ?)",
             )
             .await?,
-            select: prepare(
-                "SELECT order_id, event_id, user_id, version, status, currency, lines, tickets, \
-                 total, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint \
-                 FROM orders WHERE bucket = ? AND order_id = ?",
+            select: cql::prepare(
+                &session,
+                &format!("SELECT {COLUMNS} FROM orders WHERE bucket = ? AND order_id = ?"),
             )
             .await?,
+            of_event: OfEvent::new(&session).await?,
             order_places: Places::new(
                 &session,
                 "orders_by_user",
@@ -266,6 +270,15 @@ impl OrderStore {
             .try_collect()
             .await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The next orders of an event, of at most `limit` rows, maybe none; `None` at the end of the walk.
+    pub async fn walk_on(
+        &self,
+        walk: &mut Walk,
+        limit: i32,
+    ) -> Result<Option<Vec<Order>>, CqlError> {
+        self.of_event.walk_on(&self.session, walk, limit).await
     }
 
     /// A buyer's orders, newest first.

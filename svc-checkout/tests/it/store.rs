@@ -11,7 +11,7 @@ use platform::ids::new_id;
 use platform::money::Money;
 use svc_checkout::domain::order::{Line, Order, Status, Ticket};
 use svc_checkout::store::MIGRATIONS;
-use svc_checkout::store::orders::{End, OrderStore};
+use svc_checkout::store::orders::{End, OrderStore, Walk};
 use uuid::Uuid;
 
 /// Over a keyspace of its own: what is not in the ledger has no place in that of the service.
@@ -144,6 +144,22 @@ async fn whatever_is_committed_at_once_is_written() -> anyhow::Result<()> {
     assert_eq!(store.list_tickets(collector, after, 900).await?.len(), 600);
     let of_large = store.list_tickets(large.user_id, after, 5_000).await?;
     assert_eq!(of_large.len(), 2_000);
+
+    // Every order of the event is met once, whatever the size of a page; those of another event never are.
+    let foreign = Arc::new(paid(new_id(), collector, "2026-02-02T00:00:00Z", 1)?);
+    store.write_reserved(&[Arc::clone(&foreign)]).await?;
+    for limit in [3, 1_000] {
+        let mut walk = Walk::over(event_id);
+        let mut met = Vec::new();
+        while let Some(page) = store.walk_on(&mut walk, limit).await? {
+            assert!(page.len() <= usize::try_from(limit)?);
+            met.extend(page.iter().map(|order| order.id));
+        }
+        met.sort_unstable();
+        let mut expected: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
+        expected.sort_unstable();
+        assert_eq!(met, expected);
+    }
 
     let ended: Vec<Order> = orders
         .iter()

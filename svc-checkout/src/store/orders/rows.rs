@@ -11,14 +11,32 @@ use uuid::Uuid;
 use super::End;
 use crate::domain::order::{Line, Order, Status, Ticket};
 
-/// Bits of an order's id that name its partition: the 40 of its event, and 5 that spread an event over 32 partitions.
-const BUCKET_BITS: u32 = 45;
+/// Bits of an order's id that are its event's.
+const EVENT_BITS: u32 = 40;
+/// Bits that spread an event over partitions.
+const SPREAD_BITS: u32 = 5;
+/// Bits of an order's id that name its partition.
+const BUCKET_BITS: u32 = EVENT_BITS + SPREAD_BITS;
+/// Partitions in which the orders of an event lie, from [`first_bucket`] on.
+pub(super) const BUCKETS_OF_EVENT: i64 = 1 << SPREAD_BITS;
+
+/// The columns of an [`OrderRow`].
+pub(super) const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, \
+     total, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
 
 /// The partition of an order's row.
 pub(super) fn bucket(order_id: Uuid) -> i64 {
     let (high, _) = order_id.as_u64_pair();
     // 45 bits: never negative.
     (high >> (u64::BITS - BUCKET_BITS)).cast_signed()
+}
+
+/// The first partition of an event's orders: their ids begin as the event's ends.
+pub(super) fn first_bucket(event_id: Uuid) -> i64 {
+    let (_, low) = event_id.as_u64_pair();
+    let event_bits = low & ((1 << EVENT_BITS) - 1);
+    // 45 bits: never negative.
+    (event_bits << SPREAD_BITS).cast_signed()
 }
 
 #[derive(SerializeValue, DeserializeValue)]
@@ -40,8 +58,8 @@ struct TicketRow {
 
 #[derive(DeserializeRow)]
 pub(super) struct OrderRow {
-    order_id: Uuid,
-    event_id: Option<Uuid>,
+    pub(super) order_id: Uuid,
+    pub(super) event_id: Option<Uuid>,
     user_id: Option<Uuid>,
     version: i64,
     status: String,
@@ -259,6 +277,9 @@ mod tests {
                 *sizes.entry(bucket(order_id)).or_default() += 1;
             }
             assert_eq!(sizes.len(), 32);
+            let first = first_bucket(event_id);
+            let expected: HashSet<i64> = (first..first + BUCKETS_OF_EVENT).collect();
+            assert_eq!(sizes.keys().copied().collect::<HashSet<_>>(), expected);
             // 100 each on average: none is much larger than the others.
             assert!(sizes.values().all(|size| *size < 200), "{sizes:?}");
             partitions_of_all.extend(sizes.into_keys());
