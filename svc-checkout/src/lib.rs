@@ -173,6 +173,12 @@ pub async fn run(
         Arc::clone(&cashier),
         background.clone(),
     ));
+    let refunds_of_events = jobs::refund_cancelled_events::RefundCancelledEvents {
+        worklist: Arc::clone(&shared.worklist),
+        orders: Arc::clone(&orders),
+        box_office: Arc::clone(&box_office),
+    };
+    tasks.spawn(refunds_of_events.run(background.clone()));
     spawn_events(&mut tasks, &config, &registry, &events, background);
 
     let (committed, batches) = mpsc::channel(BACKLOG);

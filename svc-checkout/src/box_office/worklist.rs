@@ -1,4 +1,4 @@
-//! What the payment jobs have to do, as the books say: never as rows say.
+//! What the jobs have to do, as the books say: never as rows say.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::books::{Books, Changes, EndedOrder};
 use crate::domain::command::RefundOwed;
+use crate::domain::event_book::EventBook;
 use crate::domain::order::Hold;
 
 /// A payment whose end the box office does not know yet.
@@ -26,11 +27,35 @@ pub struct OpenPayment {
     pub since: Timestamp,
 }
 
+/// A cancelled event of which paid orders are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelledEvent {
+    /// Event.
+    pub event_id: Uuid,
+    /// Who cancelled it, or for whom.
+    pub organizer_id: Uuid,
+}
+
 #[derive(Default)]
 struct Lists {
     /// By order; with the partition, to forget what goes to another owner.
     open: HashMap<Uuid, (i32, OpenPayment)>,
     refunds: HashMap<Uuid, (i32, RefundOwed)>,
+    cancelled: HashMap<Uuid, (i32, CancelledEvent)>,
+}
+
+impl Lists {
+    fn look_at(&mut self, partition: i32, book: &EventBook) {
+        if book.owes_refunds() {
+            let event = CancelledEvent {
+                event_id: book.id,
+                organizer_id: book.organizer_id,
+            };
+            self.cancelled.insert(book.id, (partition, event));
+        } else {
+            self.cancelled.remove(&book.id);
+        }
+    }
 }
 
 /// The lists, fed by the engine and read by the jobs.
@@ -66,10 +91,17 @@ impl Worklist {
 
     /// Takes a committed batch of `partition` over.
     pub fn update(&self, partition: i32, changes: &Changes, now: Timestamp) {
-        if changes.holds.is_empty() && changes.ended.is_empty() && changes.refunds.is_empty() {
+        let is_untouched = changes.events.is_empty()
+            && changes.holds.is_empty()
+            && changes.ended.is_empty()
+            && changes.refunds.is_empty();
+        if is_untouched {
             return;
         }
         self.with(|lists| {
+            for book in changes.events.values() {
+                lists.look_at(partition, book);
+            }
             // Holds before ended orders: an order that leaves the one may enter the other.
             let holds = changes
                 .holds
@@ -109,6 +141,9 @@ impl Worklist {
                     .refunds
                     .insert(owed.payment_id, (partition, owed.clone()));
             }
+            for book in books.events() {
+                lists.look_at(partition, book);
+            }
         });
     }
 
@@ -117,6 +152,7 @@ impl Worklist {
         self.with(|lists| {
             lists.open.retain(|_, (of, _)| *of != partition);
             lists.refunds.retain(|_, (of, _)| *of != partition);
+            lists.cancelled.retain(|_, (of, _)| *of != partition);
         });
     }
 
@@ -141,5 +177,15 @@ impl Worklist {
                 .map(|(_, owed)| owed.clone())
                 .collect()
         })
+    }
+
+    /// Cancelled events of which paid orders are left.
+    pub fn cancelled_events(&self) -> Vec<CancelledEvent> {
+        self.with(|lists| lists.cancelled.values().map(|(_, event)| *event).collect())
+    }
+
+    /// Whether paid orders of a cancelled event are left, and are this process's business.
+    pub fn has_cancelled_event(&self, event_id: Uuid) -> bool {
+        self.with(|lists| lists.cancelled.contains_key(&event_id))
     }
 }

@@ -1,6 +1,7 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
 mod audit;
+mod cancelled_events;
 mod commands;
 mod endings;
 mod expiry;
