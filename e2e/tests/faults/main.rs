@@ -1,6 +1,7 @@
 //! svc-checkout is stopped, killed and frozen while buyers order. No order that was answered is lost, none is made
 //! twice, and the stock adds up.
 
+mod cancelled_event;
 mod crowd;
 mod load;
 mod one_instance;
