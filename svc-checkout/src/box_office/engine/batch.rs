@@ -173,3 +173,91 @@ fn attempt(
         now,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::command::PlaceOrder;
+    use crate::domain::event_book::{SaleStatus, TicketTypeOffer};
+    use platform::money::{Currency, Money};
+    use uuid::Uuid;
+
+    const EVENT: Uuid = Uuid::from_u128(0xe);
+    const GENERAL: Uuid = Uuid::from_u128(0xa);
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+    const RULES: Rules = Rules {
+        hold_for: Duration::from_secs(600),
+        remember_for: Duration::from_secs(86_400),
+    };
+
+    fn inventory(version: i64, status: SaleStatus) -> Arc<Inventory> {
+        Arc::new(Inventory {
+            event_id: EVENT,
+            version,
+            status,
+            organizer_id: Uuid::from_u128(0xc),
+            currency: Currency::EUR,
+            ticket_types: vec![TicketTypeOffer {
+                id: GENERAL,
+                kind: Arc::from("general"),
+                price: Money::new(2_500, Currency::EUR),
+                quantity: 1_000_000,
+                max_per_buyer: None,
+                sale_starts_at: None,
+                sale_ends_at: None,
+            }],
+        })
+    }
+
+    fn order(offset: i64) -> Incoming {
+        let command = Command::PlaceOrder(PlaceOrder {
+            command_id: platform::ids::new_id(),
+            event_id: EVENT,
+            user_id: Uuid::from_u128(1),
+            lines: vec![(GENERAL, 1)],
+            fingerprint: [0; 32],
+            not_after: NOW,
+        });
+        Incoming {
+            partition: 0,
+            offset,
+            command: Ok(command),
+            traceparent: None,
+            reply_to: None,
+            payload: None,
+        }
+    }
+
+    /// Decides and commits; how many orders changed.
+    fn turn(
+        partition: &mut Partition,
+        commands: &[&Incoming],
+        inventory: &[Arc<Inventory>],
+    ) -> usize {
+        let decided = decide_partition(partition, commands, inventory, RULES, NOW);
+        if decided.is_empty(partition) {
+            return 0;
+        }
+        let settled = decided.settled.len();
+        partition.commit(decided.changes, decided.position, decided.now, None, 0);
+        settled
+    }
+
+    #[test]
+    fn a_cancelled_event_ends_its_holds_in_batches_that_need_no_command() {
+        let mut partition = Partition::default();
+        let orders: Vec<Incoming> = (0..=MAX_STRANDED)
+            .map(|offset| order(i64::try_from(offset).expect("small")))
+            .collect();
+        let orders: Vec<&Incoming> = orders.iter().collect();
+        let on_sale = [inventory(1, SaleStatus::Published)];
+        assert_eq!(turn(&mut partition, &orders, &on_sale), MAX_STRANDED + 1);
+        assert_eq!(partition.books.holds().count(), MAX_STRANDED + 1);
+
+        let cancelled = [inventory(2, SaleStatus::Cancelled)];
+        assert_eq!(turn(&mut partition, &[], &cancelled), MAX_STRANDED);
+        assert_eq!(turn(&mut partition, &[], &[]), 1);
+        assert_eq!(partition.books.holds().count(), 0);
+        assert_eq!(turn(&mut partition, &[], &[]), 0);
+    }
+}
