@@ -17,8 +17,8 @@ pub enum Bug {
     NoDedupe,
     /// The projection says that rows are written before they are.
     OffsetBeforeEffect,
-    /// A batch of ended holds is committed without offsets, so that nobody checks whether its engine still owns the
-    /// partition; and a dead owner is not fenced.
+    /// Ended holds are committed by themselves and without offsets, so that nobody checks whether their engine still owns
+    /// the partition; and a dead owner is not fenced.
     NoOffsetsInExpiry,
     /// A refund is recorded twice.
     RefundTwice,

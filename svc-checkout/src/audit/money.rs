@@ -10,7 +10,8 @@ use super::ledger::{Entry, Ledger, Step};
 use super::report::{Found, Promise};
 
 /// What is charged and not yet told to the box office, or owed back and not yet paid back, is done by jobs within
-/// seconds. After this time it is a fault.
+/// seconds. After this time it is a fault; but an event that was cancelled owes thousands, and as long as refunds are made
+/// the others have to wait for their turn.
 const ON_THE_WAY: Micros = 60_000_000;
 
 /// What is known of a payment from our topics.
@@ -33,6 +34,14 @@ pub(super) struct OnTheWay {
     pub(super) owed: usize,
 }
 
+/// What is measured from.
+#[derive(Clone, Copy)]
+struct Times {
+    now: Micros,
+    /// When money last went back to anybody.
+    last_refund: Micros,
+}
+
 pub(super) fn check(
     ledger: &Ledger,
     charges: &HashMap<Uuid, Charge>,
@@ -47,10 +56,19 @@ pub(super) fn check(
         let charge = charges.get(payment_id);
         bought(ledger, *payment_id, payment, charge, found);
     }
+    let last_refund = ledger
+        .refunded
+        .iter()
+        .map(|refund| refund.refunded_at)
+        .max();
+    let times = Times {
+        now,
+        last_refund: last_refund.unwrap_or_default(),
+    };
     let mut on_the_way = OnTheWay::default();
     for (payment_id, charge) in charges {
         let payment = payments.get(payment_id);
-        gone_where(*payment_id, charge, payment, now, &mut on_the_way, found);
+        gone_where(*payment_id, charge, payment, times, &mut on_the_way, found);
     }
     on_the_way
 }
@@ -178,7 +196,7 @@ fn gone_where(
     payment_id: Uuid,
     charge: &Charge,
     payment: Option<&Payment<'_>>,
-    now: Micros,
+    times: Times,
     on_the_way: &mut OnTheWay,
     found: &mut Found,
 ) {
@@ -188,7 +206,7 @@ fn gone_where(
     let is_back = payment.is_some_and(|payment| payment.refunded);
     match charge.status {
         ChargeStatus::Captured if due.is_none() && !paid => {
-            if now - charge.changed_at > ON_THE_WAY {
+            if times.now - charge.changed_at > ON_THE_WAY {
                 broken(format!(
                     "payment {payment_id} was charged and bought nothing"
                 ));
@@ -205,7 +223,7 @@ fn gone_where(
                 (_, None) => return,
                 (_, Some(since)) => since,
             };
-            if now - since > ON_THE_WAY {
+            if times.now - since.max(times.last_refund) > ON_THE_WAY {
                 broken(format!(
                     "payment {payment_id} is owed back for a minute and longer"
                 ));

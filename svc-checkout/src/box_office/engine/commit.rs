@@ -33,6 +33,9 @@ impl Incarnation<'_> {
         events: &mut Vec<RebalanceEvent>,
     ) -> Result<(), Exit> {
         let started = Instant::now();
+        if planted(Bug::NoOffsetsInExpiry) && !batch.is_empty() {
+            self.decide_and_commit(Vec::new(), events)?;
+        }
         loop {
             let revoked = &self.drop_lost(events, &mut batch);
             if self.partitions.is_empty() {

@@ -374,7 +374,7 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
 
 /// 10,000 take seconds; `infra/local/proof` plays more.
 fn histories() -> u32 {
-    let more = std::env::var("RANDOM_HISTORIES").ok();
+    let more = option_env!("RANDOM_HISTORIES");
     more.map_or(10_000, |count| {
         count.parse().expect("RANDOM_HISTORIES is a number")
     })
