@@ -20,6 +20,7 @@
 //! ```
 
 pub mod api;
+pub mod asyncapi;
 pub mod control;
 pub mod events;
 pub mod flash_sale;

@@ -45,7 +45,7 @@ use box_office::commands::CommandEncoders;
 use box_office::engine::Engine;
 use box_office::inventory::InventoryTable;
 use box_office::memory::Memory;
-use box_office::projector::{self, BACKLOG, Projection};
+use box_office::projector::{self, BACKLOG, Projection, RESERVE};
 use box_office::replies::Replies;
 use box_office::sold_out::SoldOut;
 use box_office::waiters::Waiters;
@@ -181,7 +181,7 @@ pub async fn run(
     tasks.spawn(refunds_of_events.run(background.clone()));
     spawn_events(&mut tasks, &config, &registry, &events, background);
 
-    let (committed, batches) = mpsc::channel(BACKLOG);
+    let (committed, batches) = mpsc::channel(BACKLOG + RESERVE);
     let projector = tokio::spawn(projector::run(
         batches,
         Arc::clone(&projection),

@@ -1,5 +1,6 @@
 //! Rules of this repository that a tool can check, so that no reviewer has to. None of them needs the stack.
 
+mod asyncapi;
 mod contract;
 mod files;
 mod imports;

@@ -59,9 +59,11 @@ class Process:
 
     @property
     def alive(self) -> bool:
+        """Until nothing of it is left: a killed process loses its memory first, and with it its command line, then its
+        threads one by one, and only with the last of them its ports."""
         return (
             _started_ticks(self.pid) == self.started_ticks
-            and _command_line(self.pid) == self.argv
+            and _command_line(self.pid) in (self.argv, [])
         )
 
     @property
@@ -183,11 +185,19 @@ def _started_ticks(pid: int) -> int | None:
     # The command in parentheses may hold anything, so count from its end.
     fields = stat.rpartition(")")[2].split()
     state, started = fields[0], int(fields[19])
-    return None if state in "ZX" else started
+    return None if state in "ZX" and _threads(pid) <= 1 else started
+
+
+def _threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _command_line(pid: int) -> list[str]:
+    """Empty when there is no process, or only its remains."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        return [part for part in Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") if part]
     except (FileNotFoundError, ProcessLookupError):
         return []

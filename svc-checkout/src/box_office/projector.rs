@@ -27,6 +27,9 @@ use crate::store::orders::{End, OrderStore};
 
 /// Committed batches that wait for their rows, at most; then the engine decides no more.
 pub const BACKLOG: usize = 16;
+/// Room beyond that. While the database is away a share that the group takes back must be committed all the same, and the
+/// engine must not wait: whoever does not poll for ten seconds loses all its partitions. Each such batch is small.
+pub const RESERVE: usize = 1_000;
 /// Of that which is written at once.
 const BATCHES_AT_ONCE: usize = 2;
 /// Rows of changed orders that a batch writes at once.

@@ -57,7 +57,7 @@ impl Incarnation<'_> {
                     self.take_over_batch(decided, ledger);
                     return Ok(());
                 }
-                Err(Failure::Fenced) => return Err(Exit::Fenced),
+                Err(Failure::Fenced) => return Err(self.fenced()),
                 Err(Failure::Rebuild(reason)) => return Err(Exit::Rebuild(reason)),
                 Err(Failure::Abort(reason)) => {
                     tracing::warn!(reason, "batch aborted");
@@ -212,8 +212,8 @@ impl Incarnation<'_> {
             committed.settled.extend(part.settled);
         }
         metrics::histogram!("checkout_batch_commands").record(committed.settled.len() as f64);
-        // There is room: `await_projector` saw it, and nobody else sends. A closed channel means
-        // that the process is stopping; the rows are written by the next owner.
+        // There is room: `await_projector` leaves a reserve, and nobody else sends. A closed channel
+        // means that the process is stopping; the rows are written by the next owner.
         let _ = self.engine.committed.blocking_send(committed);
     }
 }

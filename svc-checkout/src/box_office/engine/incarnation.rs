@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use platform::kafka::partition_of;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::Producer as _;
 use schemas::topics;
@@ -22,6 +22,7 @@ use crate::box_office::kafka::{
     CALL_TIMEOUT, GroupConsumer, TransactionalProducer, group_consumer, transactional_producer,
 };
 use crate::box_office::partition::Partition;
+use crate::box_office::projector::RESERVE;
 use crate::box_office::takeover::TakeoverError;
 use crate::domain::event_book::Inventory;
 
@@ -33,6 +34,8 @@ const GATHER_FOR: Duration = Duration::from_millis(4);
 /// As long as the rows of some hundred orders take.
 const GATHER_WHILE_BEHIND_FOR: Duration = Duration::from_millis(50);
 const BEHIND_POLL: Duration = Duration::from_millis(2);
+/// Six heartbeats.
+const FENCE_IS_TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why an incarnation ended.
 pub(super) enum Exit {
@@ -127,16 +130,16 @@ impl<'a> Incarnation<'a> {
     }
 
     /// Committed batches whose rows are not written yet are bounded: while the database is away
-    /// the engine decides nothing, and stays in the group.
+    /// the engine decides nothing, and stays in the group. What the group says, and a stop, it follows all the same.
     fn await_projector(&mut self) -> Result<(), Exit> {
-        if self.engine.committed.capacity() > 0 {
+        if !self.must_wait() {
             return Ok(());
         }
         let mine = self.assignment();
         self.consumer
             .pause(&mine)
             .map_err(|error| rebuild("pause", &error))?;
-        while self.engine.committed.capacity() == 0 && !self.consumer.context().has_events() {
+        while self.must_wait() {
             match self.consumer.poll(IDLE_POLL) {
                 None => {}
                 Some(Err(error)) => self.check(&error)?,
@@ -152,6 +155,12 @@ impl<'a> Incarnation<'a> {
             .map_err(|error| rebuild("resume", &error))
     }
 
+    fn must_wait(&self) -> bool {
+        self.engine.committed.capacity() <= RESERVE
+            && !self.consumer.context().has_events()
+            && !self.engine.stop.is_cancelled()
+    }
+
     fn assignment(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for id in self.partitions.keys() {
@@ -161,13 +170,14 @@ impl<'a> Incarnation<'a> {
     }
 
     fn check(&self, error: &KafkaError) -> Result<(), Exit> {
-        use rdkafka::error::RDKafkaErrorCode as Code;
+        use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             Some(Code::FencedInstanceId) => Err(Exit::Fenced),
             // The position is gone from the log, or the member from the group.
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::UnknownMemberId) => {
                 Err(rebuild("poll", error))
             }
+            _ if self.is_replaced() => Err(Exit::Fenced),
             _ if self.consumer.client().fatal_error().is_some() => Err(rebuild("poll", error)),
             // Brokers that come and go: the client reconnects by itself.
             _ => {
@@ -175,6 +185,30 @@ impl<'a> Incarnation<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the group has told this member that another process has its name.
+    fn is_replaced(&self) -> bool {
+        let fatal = self.consumer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
+    }
+
+    /// A transaction was refused for its instance name. Either another process has it, of which the group tells this
+    /// member with the next heartbeats; or this one was away from the group and has joined again meanwhile, and the
+    /// transaction bears its membership of before.
+    pub(super) fn fenced(&self) -> Exit {
+        let started = Instant::now();
+        while started.elapsed() < FENCE_IS_TOLD_WITHIN {
+            if let Some(Err(error)) = self.consumer.poll(IDLE_POLL)
+                && let Err(exit) = self.check(&error)
+            {
+                return exit;
+            }
+            if self.is_replaced() {
+                return Exit::Fenced;
+            }
+        }
+        Exit::Rebuild("a transaction with the membership of before".into())
     }
 
     /// Drains what is there, up to a full batch or a few milliseconds; longer while the projector is behind, since the

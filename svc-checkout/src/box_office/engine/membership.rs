@@ -219,7 +219,7 @@ impl Incarnation<'_> {
             .collect();
         match transaction::commit(&self.producer, Some(&group), &writes) {
             Ok(_) => Ok(()),
-            Err(Failure::Fenced) => Err(Exit::Fenced),
+            Err(Failure::Fenced) => Err(self.fenced()),
             Err(Failure::Abort(reason) | Failure::Rebuild(reason)) => {
                 Err(Exit::Rebuild(format!("claim: {reason}")))
             }

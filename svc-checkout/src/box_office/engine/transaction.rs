@@ -22,7 +22,7 @@ pub(super) enum Failure {
     Abort(String),
     /// Its end is unknown, or the producer or the membership is broken: start again.
     Rebuild(String),
-    /// Another process has the instance name.
+    /// Another member has the instance name: another process, or this one after it had to join anew.
     Fenced,
 }
 
