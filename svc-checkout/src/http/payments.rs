@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::extract::State;
 use platform::auth::Caller;
+use platform::clock::Timestamp;
 use platform::http::{Code, ETag, IdempotencyKey, Json, Path, Problem};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use super::refusals;
 use super::shapes::OrderOut;
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
+use crate::box_office::worklist::OpenPayment;
 use crate::domain::command::{Answer, Command, Refusal, StartPayment};
 use crate::domain::order::{Order, Status};
 use crate::payment::{CashierError, Charge, ChargeEnd, Method};
@@ -141,14 +143,22 @@ async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order
         Ok(Answer::PaymentDeclined { .. }) => Err(declined()),
         // Settled by somebody else in the same moment, or the answer got lost: find the truth.
         Ok(_) | Err(CashierError::Provider(_) | CashierError::BoxOffice(SubmitError::TimedOut)) => {
-            await_truth(app, order.id, charge.payment_id).await
+            await_truth(app, order, charge).await
         }
         Err(error) => Err(refusals::cashier(error)),
     }
 }
 
-/// Waits until the job has settled a charge whose answer got lost.
-async fn await_truth(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Problem> {
+/// Waits until a charge whose answer got lost is settled.
+async fn await_truth(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
+    let (order_id, payment_id) = (order.id, charge.payment_id);
+    let open = OpenPayment {
+        order_id,
+        event_id: order.event_id,
+        payment_id,
+        amount: charge.amount,
+        since: Timestamp::now(),
+    };
     let started = Instant::now();
     loop {
         let order = app
@@ -162,9 +172,13 @@ async fn await_truth(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Orde
             }
             _ => {}
         }
-        // Unknown stays unknown until the provider says so.
+        // Unknown stays unknown until the provider says so; and until the box office has heard it the order is still
+        // being paid, and would refuse another card.
         if let Ok(Some(ChargeEnd::Declined)) = app.cashier.end(payment_id).await {
-            return Err(declined());
+            let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
+            if let Ok(Ok(())) = timeout(left, app.cashier.resolve(&open, false)).await {
+                return Err(declined());
+            }
         }
         if started.elapsed() > PENDING_PATIENCE {
             return Err(refusals::pending());
