@@ -20,11 +20,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use platform::auth::Verifier;
-use platform::avro::Registry;
+use platform::avro::{DecodeError, Registry};
 use platform::cql;
 use platform::http::{admin, server};
 use platform::kafka::consumer::{self, ConsumerSpec};
-use platform::kafka::table::read_table;
+use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
@@ -153,13 +153,26 @@ pub async fn run(
     let background = shutdown.token().clone();
     let joined = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
-    spawn_inventory(&mut tasks, &config, &shared, stop_engine.clone());
-    let sold_out = Arc::new(SoldOut::default());
-    spawn_stock(
+    let table = Arc::clone(&shared.inventory);
+    spawn_table(
         &mut tasks,
         &config,
         &registry,
-        &sold_out,
+        CATALOG_INVENTORY.name,
+        move |record| consume::catalog_inventory::take(&table, record),
+        Arc::clone(shared.inventory.caught_up()),
+        stop_engine.clone(),
+    );
+    let sold_out = Arc::new(SoldOut::default());
+    let table = Arc::clone(&sold_out);
+    spawn_table(
+        &mut tasks,
+        &config,
+        &registry,
+        CHECKOUT_STOCK.name,
+        move |record| consume::checkout_stock::take(&table, record),
+        // Nobody waits for it: until it is read the box office refuses, as it does anyway.
+        Arc::default(),
         background.clone(),
     );
     tasks.spawn(replies.follow(stop_engine.clone()));
@@ -268,55 +281,22 @@ async fn ping(session: Arc<scylla::client::session::Session>) -> anyhow::Result<
     Ok(())
 }
 
-fn spawn_inventory(
-    tasks: &mut tokio::task::JoinSet<()>,
-    config: &Config,
-    shared: &Shared,
-    stop: CancellationToken,
-) {
-    let (kafka, registry) = (config.kafka.clone(), shared.registry.clone());
-    let table = Arc::clone(&shared.inventory);
-    tasks.spawn(async move {
-        let partitions = kafka.event_partitions;
-        let read = read_table(
-            &kafka,
-            &registry,
-            CATALOG_INVENTORY.name,
-            partitions,
-            |record| consume::catalog_inventory::take(&table, record),
-            table.caught_up(),
-            stop,
-        );
-        if let Err(error) = read.await {
-            tracing::error!(error = ?error, "catalog.inventory");
-        }
-    });
-}
-
-fn spawn_stock(
+/// Follows a table topic that is partitioned by event until `stop`, handing its records to `take`.
+fn spawn_table(
     tasks: &mut tokio::task::JoinSet<()>,
     config: &Config,
     registry: &Registry,
-    sold_out: &Arc<SoldOut>,
+    topic: &'static str,
+    take: impl FnMut(&TableRecord<'_>) -> Result<(), DecodeError> + Send + 'static,
+    caught_up: Arc<watch::Sender<bool>>,
     stop: CancellationToken,
 ) {
-    let (kafka, registry, sold_out) =
-        (config.kafka.clone(), registry.clone(), Arc::clone(sold_out));
+    let (kafka, registry) = (config.kafka.clone(), registry.clone());
     tasks.spawn(async move {
-        // Nobody waits for it: until it is read the box office refuses, as it does anyway.
-        let caught_up = watch::Sender::new(false);
         let partitions = kafka.event_partitions;
-        let read = read_table(
-            &kafka,
-            &registry,
-            CHECKOUT_STOCK.name,
-            partitions,
-            |record| consume::checkout_stock::take(&sold_out, record),
-            &caught_up,
-            stop,
-        );
+        let read = read_table(&kafka, &registry, topic, partitions, take, &caught_up, stop);
         if let Err(error) = read.await {
-            tracing::error!(error = ?error, "checkout.stock");
+            tracing::error!(error = ?error, topic, "table not read");
         }
     });
 }

@@ -83,23 +83,31 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
     // What was on its way during the scan has its record by now.
     ledger.read_on().await?;
 
-    let judge = async |ledger: &_, tables: &_| {
+    let look = async |ledger: &_, tables: &_| {
+        // After the ledger: whoever has tickets was charged before.
         let charges = charges::read(&session, scope).await?;
-        anyhow::Ok(judge(ledger, tables, &charges, history.as_ref(), scope))
+        anyhow::Ok(judge(ledger, tables, charges, history.as_ref(), scope))
     };
-    let (mut found, mut on_the_way, mut suspects) = judge(&ledger, &tables).await?;
+    let mut seen = look(&ledger, &tables).await?;
     for _ in 0..ROUNDS {
-        if found.0.is_empty() {
+        if seen.found.0.is_empty() {
             break;
         }
         ledger.read_on().await?;
-        tables.look_again(&ledger, &suspects).await?;
-        let again = judge(&ledger, &tables).await?;
-        (on_the_way, suspects) = (again.1, again.2);
-        found = again.0.still(&found);
+        tables.look_again(&ledger, &seen.suspects).await?;
+        let again = look(&ledger, &tables).await?;
+        seen = Look {
+            found: again.found.still(&seen.found),
+            ..again
+        };
     }
 
-    let charges = charges::read(&session, scope).await?;
+    let Look {
+        found,
+        on_the_way,
+        charges,
+        ..
+    } = seen;
     let mut report = Report::new(history.is_some());
     report.facts.push(format!(
         "{} orders of {} events in {} records, {} rows, {} charges{}, read in {:.1} s",
@@ -127,15 +135,23 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
     Ok(report)
 }
 
-/// One look at everything that was read. The charges are read after the ledger, for whoever has tickets was charged
-/// before. Also returns the orders whose rows are to be read again.
+/// What one look at everything that was read has shown.
+struct Look {
+    found: Found,
+    on_the_way: OnTheWay,
+    /// Orders whose rows are to be read again.
+    suspects: HashSet<Uuid>,
+    /// The provider's ledger at that time.
+    charges: HashMap<Uuid, Charge>,
+}
+
 fn judge(
     ledger: &Ledger,
     tables: &Tables<'_>,
-    charges: &HashMap<Uuid, Charge>,
+    charges: HashMap<Uuid, Charge>,
     history: Option<&History>,
     scope: Scope,
-) -> (Found, OnTheWay, HashSet<Uuid>) {
+) -> Look {
     let mut found = Found::default();
     // Of one event only: whose record it was nobody knows.
     for text in ledger.unreadable.iter().filter(|_| scope.event.is_none()) {
@@ -144,10 +160,15 @@ fn judge(
     orders::check(ledger, &mut found);
     stock::check(ledger, &mut found);
     let now = Timestamp::now().as_micros();
-    let on_the_way = money::check(ledger, charges, now, &mut found);
+    let on_the_way = money::check(ledger, &charges, now, &mut found);
     let suspects = tables.check(ledger, &mut found);
     if let Some(history) = history {
         history.check(ledger, &mut found);
     }
-    (found, on_the_way, suspects)
+    Look {
+        found,
+        on_the_way,
+        suspects,
+        charges,
+    }
 }

@@ -13,7 +13,7 @@ use crate::domain::event_book::Inventory;
 /// The newest inventory of every event.
 pub struct InventoryTable {
     events: Mutex<HashMap<Uuid, Arc<Inventory>>>,
-    caught_up: watch::Sender<bool>,
+    caught_up: Arc<watch::Sender<bool>>,
     engine: Mutex<Sender<Arc<Inventory>>>,
 }
 
@@ -22,7 +22,7 @@ impl InventoryTable {
     pub fn new(engine: Sender<Arc<Inventory>>) -> Self {
         Self {
             events: Mutex::default(),
-            caught_up: watch::Sender::new(false),
+            caught_up: Arc::default(),
             engine: Mutex::new(engine),
         }
     }
@@ -44,7 +44,7 @@ impl InventoryTable {
     }
 
     /// Where the reader says that it has read everything that there was at the start.
-    pub fn caught_up(&self) -> &watch::Sender<bool> {
+    pub fn caught_up(&self) -> &Arc<watch::Sender<bool>> {
         &self.caught_up
     }
 
