@@ -2,7 +2,8 @@
 
 use std::env;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use serde_json::json;
 
 use crate::api::Api;
 use crate::mailbox::Mailbox;
@@ -64,6 +65,8 @@ pub struct Stack {
     pub cql_nodes: String,
     /// Where mail is handed in.
     pub smtp_url: String,
+    /// Under which svc-catalog is known to svc-identity.
+    catalog_secret: String,
 }
 
 impl Stack {
@@ -97,6 +100,7 @@ impl Stack {
                 .unwrap_or_default(),
             cql_nodes: variables.take("CQL_NODES"),
             smtp_url: variables.take("SMTP_URL"),
+            catalog_secret: variables.take("SVC_CATALOG_SECRET"),
         };
         if !variables.missing.is_empty() {
             bail!(
@@ -138,6 +142,15 @@ impl Stack {
     /// svc-mailer's own port.
     pub fn mailer(&self) -> &Api {
         self.service(Service::Mailer)
+    }
+
+    /// A token as svc-catalog gets it.
+    pub async fn service_token(&self) -> anyhow::Result<String> {
+        let body = json!({"service": "svc-catalog", "secret": self.catalog_secret});
+        let call = self.identity().post("/v1/service-tokens").json(&body);
+        let given = call.send().await?.expect(200)?;
+        let token = given["access_token"].as_str().context("a token")?;
+        Ok(token.to_owned())
     }
 
     /// A service's own port.

@@ -5,18 +5,23 @@
 mod caller;
 mod keys;
 mod role;
+mod service_token;
 mod verifier;
 
-pub use caller::{Caller, OptionalCaller};
+pub use caller::{Caller, OptionalCaller, ServiceCaller};
 pub use role::{Role, RoleSet, UnknownRole};
+pub use service_token::{ServiceTokenError, ServiceTokens};
 pub use verifier::{AuthError, Verifier};
 
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The `aud` of every access token.
+/// The `aud` of every access token of a person.
 pub const AUDIENCE: &str = "ticketing";
+/// The `aud` of every access token of a service. Another one, so that the gateway and every public route refuse them, and
+/// internal routes refuse those of people.
+pub const SERVICE_AUDIENCE: &str = "ticketing-services";
 /// The `typ` in the header of every access token (RFC 9068), so that no other signed token passes for one.
 pub const TOKEN_TYPE: &str = "at+jwt";
 /// The only algorithm. What a token says about it is compared, never followed.
@@ -27,7 +32,7 @@ pub const ALGORITHM: Algorithm = Algorithm::EdDSA;
 pub struct AccessClaims {
     /// The public origin that issued it.
     pub iss: String,
-    /// [`AUDIENCE`].
+    /// [`AUDIENCE`] or [`SERVICE_AUDIENCE`].
     pub aud: String,
     /// The user, or the service for role `service`.
     pub sub: Uuid,

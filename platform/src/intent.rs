@@ -61,6 +61,11 @@ pub trait Published: Send + Sync + 'static {
 
     /// Reads the row at SERIAL consistency; `None`: it is deleted.
     fn read(&self, id: Uuid) -> impl Future<Output = Result<Option<Self::Row>, CqlError>> + Send;
+    /// Undoes what a handler may have done elsewhere for a change that it did not get to make. The sweeper calls it for
+    /// each intent that it finds, before it publishes the row.
+    fn abandoned(&self, _intent: Intent) -> impl Future<Output = Result<(), CqlError>> + Send {
+        std::future::ready(Ok(()))
+    }
     /// The version in the row.
     fn version(row: &Self::Row) -> i64;
     /// Produces the snapshot (tombstones for `None`) with acks=all.
@@ -178,7 +183,9 @@ impl Intents {
             for row in owed {
                 let (id, aggregate_id, at) = row.map_err(CqlError::answer)?;
                 if at.0 <= before {
-                    self.settle(rows, Intent { id, aggregate_id }).await?;
+                    let intent = Intent { id, aggregate_id };
+                    rows.abandoned(intent).await?;
+                    self.settle(rows, intent).await?;
                     settled += 1;
                 }
             }

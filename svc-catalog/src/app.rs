@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use platform::auth::Verifier;
 use platform::intent::Intents;
 
+use crate::checkout::Checkout;
 use crate::live_stock::LiveStock;
 use crate::publish::EventPublication;
 use crate::store::event::Events;
@@ -26,6 +27,8 @@ pub struct App {
     pub publication: Arc<EventPublication>,
     /// What is left of everything.
     pub stock: Arc<LiveStock>,
+    /// Who says how much may be taken away.
+    pub checkout: Arc<Checkout>,
 }
 
 impl FromRef<App> for Arc<Verifier> {

@@ -8,6 +8,7 @@ use platform::intent::{Intent, PublishError, publish_newest};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::checkout::{Answer, CheckoutError};
 use crate::domain::event::Event;
 
 /// No further try is begun after this time. With the last try's own time-out it stays within what the sweeper grants a
@@ -61,6 +62,31 @@ impl App {
         Ok(changed)
     }
 
+    /// Deletes the event, unless `check` refuses what it is by now.
+    pub async fn delete(
+        &self,
+        id: Uuid,
+        check: impl Fn(&Event) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let found = self.events.find_serial(id).await.map_err(database)?;
+        let event = found.ok_or(Code::NotFound)?.event;
+        check(&event)?;
+        let intent = self.intents.begin(id).await.map_err(database)?;
+        let deleted = match self.events.delete(&event).await {
+            Ok(deleted) => deleted,
+            // It may have happened all the same: then nothing is left.
+            Err(error) => match self.events.find_serial(id).await.map_err(database)? {
+                None => true,
+                Some(_) => return Err(database(error)),
+            },
+        };
+        if !deleted {
+            self.forget(intent).await;
+            return Err(Problem::new(Code::Stale));
+        }
+        self.settle(intent).await
+    }
+
     /// Replaces `before` by `after`, or what has become of it meanwhile by what `decide` makes of that.
     async fn replace(
         &self,
@@ -72,10 +98,15 @@ impl App {
         let started = Instant::now();
         let mut races: u32 = 0;
         loop {
-            let failure = match self.events.replace(&before, &after, intent.id).await {
-                Ok(true) => return Ok(after),
-                Ok(false) => None,
-                Err(error) => Some(error),
+            let failure = match self.try_replace(intent, &before, &after).await? {
+                Tried::Done => return Ok(after),
+                Tried::Lost => None,
+                Tried::Failed(error) => Some(error),
+                Tried::BelowSold(detail) => {
+                    self.forget(intent).await;
+                    let problem = Problem::new(Code::BelowSold);
+                    return Err(detail.into_iter().fold(problem, Problem::detail));
+                }
             };
             if started.elapsed() >= DEADLINE {
                 return Err(failure.map_or_else(contended, database));
@@ -99,6 +130,31 @@ impl App {
         }
     }
 
+    /// Where `after` sells less, the box office has to grant it before the row may say so. If this ends here, the sweeper
+    /// finds the intent and takes the grant back.
+    async fn try_replace(
+        &self,
+        intent: Intent,
+        before: &Event,
+        after: &Event,
+    ) -> Result<Tried, Problem> {
+        let lowered = after.lowered_since(before);
+        if !lowered.is_empty() {
+            let asked = self.checkout.lower(after.id, after.version, &lowered).await;
+            match asked.map_err(box_office)? {
+                Answer::Granted => {}
+                // What it has not heard of yet, it will in a moment.
+                Answer::Outdated | Answer::NotKnown => return Ok(Tried::Lost),
+                Answer::BelowSold(detail) => return Ok(Tried::BelowSold(detail)),
+            }
+        }
+        Ok(match self.events.replace(before, after, intent.id).await {
+            Ok(true) => Tried::Done,
+            Ok(false) => Tried::Lost,
+            Err(error) => Tried::Failed(error),
+        })
+    }
+
     async fn settle(&self, intent: Intent) -> Result<(), Problem> {
         self.intents
             .settle(&*self.publication, intent)
@@ -112,6 +168,17 @@ impl App {
             tracing::debug!(%error, "the sweeper will forget this intent");
         }
     }
+}
+
+/// What a try to replace an event came to.
+enum Tried {
+    Done,
+    /// Somebody else was first.
+    Lost,
+    /// It may have happened.
+    Failed(CqlError),
+    /// More is held and sold than would be left.
+    BelowSold(Option<String>),
 }
 
 fn pause(operation_id: Uuid, races: u32) -> Duration {
@@ -135,6 +202,12 @@ fn publication(error: PublishError) -> Problem {
         PublishError::Cql(error) => database(error),
         error => Problem::unavailable(error),
     }
+}
+
+/// Without the box office nobody knows what is sold, so nothing is taken away.
+fn box_office(error: CheckoutError) -> Problem {
+    Problem::unavailable(error)
+        .detail("fewer tickets need the box office, which is away; nothing was changed")
 }
 
 fn contended() -> Problem {

@@ -1,8 +1,10 @@
 //! Settings, from the environment.
 
 use platform::config::{
-    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, instance_name,
+    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, ServiceAuthConfig, http_url,
+    instance_name,
 };
+use url::Url;
 
 /// Everything that `serve` needs.
 #[derive(Debug, Clone)]
@@ -19,6 +21,29 @@ pub struct Config {
     pub cql: CqlConfig,
     /// Whose tokens to believe.
     pub auth: AuthConfig,
+    /// Who knows what is sold.
+    pub checkout: CheckoutConfig,
+}
+
+/// How svc-checkout is asked.
+#[derive(Debug, Clone)]
+pub struct CheckoutConfig {
+    /// Its own port, not the gateway's (`CHECKOUT_URL`).
+    pub url: Url,
+    /// How this service proves that it may ask.
+    pub auth: ServiceAuthConfig,
+}
+
+impl CheckoutConfig {
+    /// From `CHECKOUT_URL`, `SERVICE_TOKEN_URL` and `SERVICE_SECRET`.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let url = http_url(env, "CHECKOUT_URL");
+        let auth = ServiceAuthConfig::from_env(env);
+        Some(Self {
+            url: url?,
+            auth: auth?,
+        })
+    }
 }
 
 impl Config {
@@ -29,6 +54,7 @@ impl Config {
         let http = HttpConfig::from_env(env);
         let stores = Stores::from_env(env);
         let auth = AuthConfig::from_env(env);
+        let checkout = CheckoutConfig::from_env(env);
         let Stores { kafka, cql } = stores?;
         Some(Self {
             app_env: app_env?,
@@ -37,6 +63,7 @@ impl Config {
             kafka,
             cql,
             auth: auth?,
+            checkout: checkout?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod change;
+pub mod checkout;
 pub mod config;
 pub mod consume;
 pub mod domain;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::checkout::Checkout;
 use crate::config::{Config, Stores};
 use crate::live_stock::LiveStock;
 use crate::publish::{Encoders, EventPublication};
@@ -123,6 +125,7 @@ async fn app(config: &Config, registry: &Registry, producer: Producer) -> anyhow
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
         stock: Arc::default(),
+        checkout: Arc::new(Checkout::new(&config.checkout)?),
     })
 }
 

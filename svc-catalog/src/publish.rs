@@ -9,7 +9,7 @@ use platform::clock::Timestamp;
 use platform::context::RequestContext;
 use platform::cql::CqlError;
 use platform::ids::derived_id;
-use platform::intent::Published;
+use platform::intent::{Intent, Published};
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::producer::{ProduceError, Producer};
 use schemas::catalog::{self, EventInventory, EventSnapshot, EventStatus, TicketTypeInventory};
@@ -70,6 +70,22 @@ impl Published for EventPublication {
         };
         self.published.project(&stored.event).await?;
         Ok(Some(stored.event))
+    }
+
+    /// The box office may have granted to sell less, for a version that was never made. The event gets that version as it
+    /// is, and the grant goes.
+    async fn abandoned(&self, intent: Intent) -> Result<(), CqlError> {
+        let Some(stored) = self.events.find_serial(intent.aggregate_id).await? else {
+            return Ok(());
+        };
+        let event = stored.event;
+        if stored.operation_id != intent.id && event.status == Status::Published {
+            // False: somebody else makes the next version, which does it as well.
+            self.events
+                .replace(&event, &event.restated(), intent.id)
+                .await?;
+        }
+        Ok(())
     }
 
     fn version(event: &Event) -> i64 {

@@ -1,23 +1,32 @@
 //! Every URL and its handler.
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi;
 
 use crate::app::App;
+use crate::http::event::life_cycle;
 use crate::http::{availability, event, published_event, ticket_type};
 
 /// The public port.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/events", get(published_event::list).post(event::create))
-        .route("/v1/events/{id}", get(event::find))
-        .route("/v1/events/{id}/publish", post(event::publish))
-        .route("/v1/events/{id}/cancel", post(event::cancel))
+        .route(
+            "/v1/events/{id}",
+            get(event::find).put(event::change).delete(event::delete),
+        )
+        .route("/v1/events/{id}/publish", post(life_cycle::publish))
+        .route("/v1/events/{id}/cancel", post(life_cycle::cancel))
+        .route("/v1/events/{id}/archive", post(life_cycle::archive))
         .route(
             "/v1/events/{id}/ticket-types",
             get(ticket_type::list).post(ticket_type::create),
+        )
+        .route(
+            "/v1/events/{id}/ticket-types/{ticket_type_id}",
+            put(ticket_type::change).delete(ticket_type::delete),
         )
         .route("/v1/events/{id}/availability", get(availability::find))
         .merge(docs::router(&openapi()))
@@ -36,10 +45,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         published_event::list,
         event::create,
         event::find,
-        event::publish,
-        event::cancel,
+        event::change,
+        event::delete,
+        life_cycle::publish,
+        life_cycle::cancel,
+        life_cycle::archive,
         ticket_type::create,
         ticket_type::list,
+        ticket_type::change,
+        ticket_type::delete,
         availability::find,
     ),
     modifiers(&BearerAuth)

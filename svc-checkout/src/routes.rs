@@ -1,6 +1,7 @@
 //! Every URL and its handler.
 
 use axum::Router;
+use axum::routing::put;
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -8,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{orders, payments, tickets};
+use crate::http::{orders, payments, quantities, tickets};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -36,5 +37,9 @@ pub fn openapi() -> OpenApi {
 /// The routes with their documentation.
 pub fn router(app: App) -> Router {
     let (router, openapi) = api().split_for_parts();
-    router.merge(docs::router(&openapi)).with_state(app)
+    router
+        .merge(docs::router(&openapi))
+        // Not in the document and not at the gateway: for svc-catalog.
+        .route("/internal/events/{id}/quantities", put(quantities::lower))
+        .with_state(app)
 }

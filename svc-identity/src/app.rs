@@ -8,6 +8,7 @@ use platform::auth::Verifier;
 
 use crate::accounts::Accounts;
 use crate::password::Passwords;
+use crate::service_secrets::ServiceSecrets;
 use crate::store::sessions::Sessions;
 use crate::store::users::Users;
 use crate::tokens::Tokens;
@@ -27,6 +28,8 @@ pub struct App {
     pub session_lifetime: Duration,
     /// Signs access tokens.
     pub tokens: Arc<Tokens>,
+    /// Which services may have a token.
+    pub service_secrets: Arc<ServiceSecrets>,
     /// Verifies access tokens.
     pub verifier: Arc<Verifier>,
 }

@@ -12,11 +12,16 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
 use crate::domain::email::Email;
 use crate::domain::password;
+use crate::service_secrets::ServiceSecrets;
 
 /// The password of the local stack's users. Everyone can read it here, so production refuses it.
 const LOCAL_PASSWORD: &str = "correct horse battery staple";
 /// Bytes of the key that encrypts the signing keys: AES-256.
 pub const KEY_ENCRYPTION_KEY_BYTES: usize = 32;
+/// Who may ask for a token, and the setting with its secret.
+const SERVICES: [(&str, &str); 1] = [("svc-catalog", "IDENTITY_SECRET_OF_SVC_CATALOG")];
+/// Shortest secret of a service: 32 characters of base64 are 192 bits.
+const MIN_SERVICE_SECRET_BYTES: usize = 32;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// All settings of the service.
@@ -39,6 +44,8 @@ pub struct Config {
     pub key_encryption_key: SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>,
     /// Who is made admin at the first start, if anyone.
     pub first_admin: Option<FirstAdmin>,
+    /// The secrets of the services that may have a token.
+    pub service_secrets: ServiceSecrets,
 }
 
 /// What `migrate` needs.
@@ -89,6 +96,7 @@ impl Config {
         );
         let key_encryption_key = key_encryption_key(env);
         let first_admin = first_admin(env, app_env);
+        let service_secrets = service_secrets(env);
         Some(Self {
             http: http?,
             kafka: kafka?,
@@ -99,6 +107,7 @@ impl Config {
             session_lifetime: session_lifetime?,
             key_encryption_key: key_encryption_key?,
             first_admin: first_admin?,
+            service_secrets: service_secrets?,
         })
     }
 }
@@ -146,6 +155,29 @@ fn key_encryption_key(env: &mut Env) -> Option<SecretBox<[u8; KEY_ENCRYPTION_KEY
         );
     }
     key.map(|key| SecretBox::new(Box::new(key)))
+}
+
+/// A service without a secret here gets no token.
+fn service_secrets(env: &mut Env) -> Option<ServiceSecrets> {
+    let mut secrets = ServiceSecrets::default();
+    let mut all_good = true;
+    for (service, name) in SERVICES {
+        match env.optional_secret(name) {
+            Some(None) => {}
+            Some(Some(secret)) if secret.expose_secret().len() >= MIN_SERVICE_SECRET_BYTES => {
+                secrets.add(service, &secret);
+            }
+            Some(Some(_)) => {
+                env.reject(
+                    name,
+                    format!("at least {MIN_SERVICE_SECRET_BYTES} characters"),
+                );
+                all_good = false;
+            }
+            None => all_good = false,
+        }
+    }
+    all_good.then_some(secrets)
 }
 
 /// The outer `None` means that something is wrong.

@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod key_vault;
 pub mod password;
 mod routes;
+pub mod service_secrets;
 pub mod signing_keys;
 pub mod store;
 pub mod tokens;
@@ -131,6 +132,7 @@ pub async fn run(
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
         tokens: Arc::new(Tokens::new(config.auth.issuer.clone(), keys)),
+        service_secrets: Arc::new(config.service_secrets),
         verifier: Verifier::new(&config.auth)?,
     };
 

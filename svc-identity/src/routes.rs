@@ -1,13 +1,14 @@
 //! Every URL and its handler.
 
 use axum::Router;
+use axum::routing::post;
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{keys, sessions, users};
+use crate::http::{keys, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,7 +39,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The whole public interface.
 pub(crate) fn router(app: App) -> Router {
     let (router, openapi) = api().split_for_parts();
-    router.merge(docs::router(&openapi)).with_state(app)
+    router
+        .merge(docs::router(&openapi))
+        // Not in the document and not at the gateway: for our own services.
+        .route("/v1/service-tokens", post(service_tokens::issue))
+        .with_state(app)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
-use platform::auth::{ALGORITHM, AUDIENCE, AccessClaims, TOKEN_TYPE};
+use platform::auth::{ALGORITHM, AUDIENCE, AccessClaims, Role, SERVICE_AUDIENCE, TOKEN_TYPE};
 use platform::clock::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -58,11 +58,7 @@ impl Tokens {
         token_id: Uuid,
         now: Timestamp,
     ) -> jsonwebtoken::errors::Result<String> {
-        let key = self.keys.signer(now);
-        let mut header = Header::new(ALGORITHM);
-        header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(key.key_id.clone());
-        let claims = AccessClaims {
+        self.sign(&AccessClaims {
             iss: self.issuer.clone(),
             aud: AUDIENCE.to_owned(),
             sub: user.id,
@@ -71,8 +67,35 @@ impl Tokens {
             exp: (now + ACCESS_TOKEN_LIFETIME).as_seconds(),
             jti: token_id,
             locale: user.locale.as_str().to_owned(),
-        };
-        encode(&header, &claims, &key.private_key)
+        })
+    }
+
+    /// An access token for one of our services. Nothing but internal routes takes it.
+    pub fn service_token(
+        &self,
+        service_id: Uuid,
+        token_id: Uuid,
+        now: Timestamp,
+    ) -> jsonwebtoken::errors::Result<String> {
+        self.sign(&AccessClaims {
+            iss: self.issuer.clone(),
+            aud: SERVICE_AUDIENCE.to_owned(),
+            sub: service_id,
+            roles: [Role::Service].into(),
+            iat: now.as_seconds(),
+            exp: (now + ACCESS_TOKEN_LIFETIME).as_seconds(),
+            jti: token_id,
+            locale: String::new(),
+        })
+    }
+
+    /// Signs with the key of the token's time.
+    fn sign(&self, claims: &AccessClaims) -> jsonwebtoken::errors::Result<String> {
+        let key = self.keys.signer(Timestamp::from_seconds(claims.iat));
+        let mut header = Header::new(ALGORITHM);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(key.key_id.clone());
+        encode(&header, claims, &key.private_key)
     }
 }
 

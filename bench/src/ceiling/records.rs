@@ -148,6 +148,7 @@ impl Encoders {
                 sale_ends_at: None,
             }],
             first_order_at: Some(books.now.as_micros()),
+            caps: None,
         };
         let level = StockLevel {
             event_id: show.event_id,

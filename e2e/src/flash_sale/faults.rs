@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use platform::clock::Timestamp;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::owners::{self, FIRST, SECOND};
 use super::progress::Progress;
@@ -19,6 +20,8 @@ pub const FIRST_PROGRAM: &str = "svc-checkout";
 pub const SECOND_PROGRAM: &str = "svc-checkout-2";
 /// The broker misses a member 6 s after its last sign; the rest is for a slow machine.
 const MISSED_WITHIN: Duration = Duration::from_secs(30);
+/// Holds of the small sales end within this time; the ones of a shop last ten minutes.
+const FROZEN_AT_MOST: Duration = Duration::from_secs(30);
 /// All services are ready again so soon after a server is; their clients wait longer from try to try.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 
@@ -33,7 +36,8 @@ pub enum Fault {
     /// kill -9 of the first svc-checkout. It comes back when the broker has missed it, which is longer than a client
     /// waits for an answer: an order that was answered before its commit is lost by then.
     KillCheckout,
-    /// The second svc-checkout stands still until the broker has missed it, and then goes on as if nothing had been.
+    /// The second svc-checkout stands still until the broker has missed it and one of its holds has ended, and then goes
+    /// on as if nothing had been: it wants to end that hold, and somebody else already has.
     FreezeCheckout,
     /// kill -9 of the broker, and a start.
     KillKafka,
@@ -64,7 +68,9 @@ impl Fault {
     fn told(self) -> &'static str {
         match self {
             Self::KillCheckout => "svc-checkout killed, started when the broker had missed it",
-            Self::FreezeCheckout => "svc-checkout-2 frozen until the broker had missed it",
+            Self::FreezeCheckout => {
+                "svc-checkout-2 frozen until the broker had missed it and a hold had ended"
+            }
             Self::KillKafka => "kafka killed and started",
             Self::KillCassandra => "cassandra killed and started",
         }
@@ -98,7 +104,7 @@ pub async fn run(
         progress.say(&line);
         let began = Instant::now();
         sale.asker.tally.with(|counts| counts.in_fault = true);
-        let ended = inflict(*fault, stack).await;
+        let ended = inflict(*fault, stack, sale).await;
         sale.asker.tally.with(|counts| counts.in_fault = false);
         ended.with_context(|| format!("{fault:?} did not heal"))?;
         let healed = format!(
@@ -112,7 +118,7 @@ pub async fn run(
     Ok(told)
 }
 
-async fn inflict(fault: Fault, stack: &Stack) -> anyhow::Result<()> {
+async fn inflict(fault: Fault, stack: &Stack, sale: &Sale) -> anyhow::Result<()> {
     match fault {
         Fault::KillCheckout => {
             stack_command("kill", FIRST_PROGRAM).await?;
@@ -122,7 +128,11 @@ async fn inflict(fault: Fault, stack: &Stack) -> anyhow::Result<()> {
         }
         Fault::FreezeCheckout => {
             stack_command("freeze", SECOND_PROGRAM).await?;
+            let due = next_end_of_hold(sale);
             let was_missed = missed(stack, SECOND).await;
+            if let Some(due) = due {
+                sleep_until(due).await;
+            }
             stack_command("thaw", SECOND_PROGRAM).await?;
             was_missed?;
         }
@@ -135,6 +145,17 @@ async fn inflict(fault: Fault, stack: &Stack) -> anyhow::Result<()> {
 async fn restart(server: &str) -> anyhow::Result<()> {
     stack_command("kill", server).await?;
     stack_command("start", server).await
+}
+
+/// When the next hold ends that nobody pays or cancels. None if that is too far away to wait for.
+fn next_end_of_hold(sale: &Sale) -> Option<Instant> {
+    let now = Timestamp::now();
+    let next = sale.asker.tally.with(|counts| {
+        let ahead = counts.left_alone.iter().filter(|end| **end > now);
+        ahead.min().copied()
+    })?;
+    let wait = next.since(now);
+    (wait <= FROZEN_AT_MOST).then(|| Instant::now() + wait)
 }
 
 async fn missed(stack: &Stack, instance: &str) -> anyhow::Result<()> {

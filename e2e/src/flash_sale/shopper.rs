@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use platform::clock::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -157,7 +158,12 @@ impl Shopper<'_> {
                 && let Ok(id) = id_of(&answer.body)
             {
                 let account = self.account;
-                tally.with(|counts| counts.accepted.push(Accepted { id, account }));
+                tally.with(|counts| {
+                    counts.accepted.push(Accepted { id, account });
+                    if self.story.ending == Ending::LetExpire {
+                        counts.left_alone.extend(end_of_hold(&answer.body));
+                    }
+                });
                 return Some(id);
             }
             if answer.body["code"] != "sold-out" {
@@ -218,4 +224,8 @@ impl Shopper<'_> {
             Some(answer) => tally.unexpected(Kind::Refund, answer.status, &answer.body),
         }
     }
+}
+
+fn end_of_hold(order: &Value) -> Option<Timestamp> {
+    Timestamp::parse(order["expires_at"].as_str()?).ok()
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use platform::clock::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub struct Counts {
     pub done: u64,
     /// Orders that shoppers were told they have, in the order in which they were told.
     pub accepted: Vec<Accepted>,
+    /// When the holds end that their shoppers leave alone.
+    pub left_alone: Vec<Timestamp>,
     /// Refusals as sold out; who comes again may be refused again.
     pub sold_out: u64,
     /// Shoppers who left without an order, because all was sold out.

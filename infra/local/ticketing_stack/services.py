@@ -78,6 +78,13 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "IDENTITY_KEY_ENCRYPTION_KEY": _key(stack, "identity-key-encryption-key"),
             "IDENTITY_FIRST_ADMIN_EMAIL": FIRST_ADMIN_EMAIL,
             "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
+            "IDENTITY_SECRET_OF_SVC_CATALOG": catalog_secret(stack),
+        }
+    if service == "catalog":
+        own |= {
+            "CHECKOUT_URL": f"http://{stack.address('checkout')}",
+            "SERVICE_TOKEN_URL": f"http://{stack.address('identity')}/v1/service-tokens",
+            "SERVICE_SECRET": catalog_secret(stack),
         }
     if service == "checkout":
         own["CHECKOUT_TICKET_SIGNING_KEY"] = _key(stack, "checkout-ticket-signing-key")
@@ -112,6 +119,11 @@ def _overrides(name: str) -> dict[str, str]:
     """SVC_CHECKOUT__NAME=value in the caller's environment is NAME=value for svc-checkout."""
     prefix = name.upper().replace("-", "_") + "__"
     return {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+
+
+def catalog_secret(stack: Stack) -> str:
+    """Under which svc-catalog gets its tokens from svc-identity."""
+    return _key(stack, "secret-of-svc-catalog")
 
 
 def _key(stack: Stack, name: str) -> str:

@@ -46,6 +46,28 @@ impl Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionalCaller(pub Option<Caller>);
 
+/// Another of our services, after a verified token of its own. 401 for everyone else, people who are signed in included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCaller {
+    /// The service.
+    pub service_id: Uuid,
+}
+
+impl<S> FromRequestParts<S> for ServiceCaller
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?.ok_or(Code::Unauthenticated)?;
+        let verifier = Arc::<Verifier>::from_ref(state);
+        let service_id = verifier.verify_service(token).await?;
+        Ok(Self { service_id })
+    }
+}
+
 impl<S> FromRequestParts<S> for Caller
 where
     S: Send + Sync,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use jsonwebtoken::{Validation, decode, decode_header};
 use moka::sync::Cache;
+use uuid::Uuid;
 
 use super::keys::{FetchError, KeySet, Keys, Pace};
-use super::{ALGORITHM, AUDIENCE, AccessClaims, Caller, TOKEN_TYPE};
+use super::{ALGORITHM, AUDIENCE, AccessClaims, Caller, Role, SERVICE_AUDIENCE, TOKEN_TYPE};
 use crate::clock::Timestamp;
 use crate::config::AuthConfig;
 use crate::http::{Code, Problem};
@@ -62,6 +63,7 @@ pub struct Verifier {
 #[derive(Debug)]
 struct Verified {
     caller: Caller,
+    is_service: bool,
     expires: Timestamp,
     generation: u64,
 }
@@ -74,7 +76,7 @@ impl Verifier {
 
     pub(super) fn with_pace(config: &AuthConfig, pace: Pace) -> anyhow::Result<Arc<Self>> {
         let mut validation = Validation::new(ALGORITHM);
-        validation.set_audience(&[AUDIENCE]);
+        validation.set_audience(&[AUDIENCE, SERVICE_AUDIENCE]);
         validation.set_issuer(&[&config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // `exp` is compared with our own clock instead, also for tokens out of the cache.
@@ -90,12 +92,33 @@ impl Verifier {
         }))
     }
 
-    /// Who the bearer of `token` is.
+    /// Who the bearer of `token` is. The token of a service is refused.
     pub async fn verify(self: &Arc<Self>, token: &str) -> Result<Caller, AuthError> {
         self.verify_at(token, Timestamp::now()).await
     }
 
     async fn verify_at(self: &Arc<Self>, token: &str, now: Timestamp) -> Result<Caller, AuthError> {
+        let verified = self.verified_at(token, now).await?;
+        if verified.is_service {
+            return Err(AuthError::Invalid("a service's"));
+        }
+        Ok(verified.caller.clone())
+    }
+
+    /// Which service the bearer of `token` is. The token of a person is refused.
+    pub async fn verify_service(self: &Arc<Self>, token: &str) -> Result<Uuid, AuthError> {
+        let verified = self.verified_at(token, Timestamp::now()).await?;
+        if !verified.is_service || !verified.caller.has(Role::Service) {
+            return Err(AuthError::Invalid("not a service's"));
+        }
+        Ok(verified.caller.user_id)
+    }
+
+    async fn verified_at(
+        self: &Arc<Self>,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Verified>, AuthError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(AuthError::Invalid("too long"));
         }
@@ -115,7 +138,7 @@ impl Verifier {
         if verified.expires <= now {
             return Err(AuthError::Expired);
         }
-        Ok(verified.caller.clone())
+        Ok(verified)
     }
 
     /// Whether the key that `verified` was signed with is still among those of the issuer.
@@ -145,6 +168,7 @@ impl Verifier {
             .map_err(|_| AuthError::Invalid("signature or claims"))?
             .claims;
         Ok(Verified {
+            is_service: claims.aud == SERVICE_AUDIENCE,
             caller: Caller {
                 user_id: claims.sub,
                 roles: claims.roles,

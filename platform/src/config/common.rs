@@ -194,6 +194,27 @@ impl AuthConfig {
     }
 }
 
+/// How this service proves to the others that it is one of them.
+#[derive(Debug, Clone)]
+pub struct ServiceAuthConfig {
+    /// Where a token is had for the secret (`SERVICE_TOKEN_URL`): `/v1/service-tokens` of the identity service.
+    pub token_url: Url,
+    /// This service's secret (`SERVICE_SECRET`); the identity service knows it, too.
+    pub secret: SecretString,
+}
+
+impl ServiceAuthConfig {
+    /// From `SERVICE_TOKEN_URL` and `SERVICE_SECRET`.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let token_url = http_url(env, "SERVICE_TOKEN_URL");
+        let secret = env.secret("SERVICE_SECRET");
+        Some(Self {
+            token_url: token_url?,
+            secret: secret?,
+        })
+    }
+}
+
 /// What is logged and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
@@ -269,7 +290,7 @@ fn nodes(text: &str) -> Option<Vec<String>> {
 }
 
 /// A URL that is asked over HTTP.
-fn http_url(env: &mut Env, name: &str) -> Option<Url> {
+pub fn http_url(env: &mut Env, name: &str) -> Option<Url> {
     env.required_with(name, Url::EXPECTED, |text| {
         Url::parse(text).ok().filter(is_http)
     })

@@ -174,6 +174,36 @@ pub struct StartPayment {
     pub not_after: Micros,
 }
 
+/// What is left of a ticket type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedQuantity {
+    /// Type.
+    pub ticket_type_id: Uuid,
+    /// Seats for sale; 0 for a type that will be deleted.
+    pub quantity: i64,
+}
+
+/// Asks the box office to sell no more than this from now on: the catalog wants to lower quantities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LowerQuantities {
+    /// Random.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// The version of the event that will have these quantities.
+    pub version: i64,
+    /// All are granted, or none.
+    pub quantities: Vec<WantedQuantity>,
+    /// The catalog has given up after this time; the command is refused then.
+    pub not_after: Micros,
+}
+
+record!(
+    LowerQuantities,
+    "checkout.commands",
+    "ticketing.checkout.LowerQuantities",
+    "../../checkout.commands/LowerQuantities.avsc"
+);
 record!(
     PlaceOrder,
     "checkout.commands",

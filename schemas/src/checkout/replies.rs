@@ -56,6 +56,10 @@ pub enum ReplyOutcome {
     TooManyAttempts,
     /// The order is not in the books: its row is needed, or a newer one.
     RowIsBehind,
+    /// More is held and sold than the catalog wants to leave.
+    BelowSold,
+    /// The event has changed meanwhile.
+    InventoryIsNewer,
 }
 
 /// The answer to a command whose client waits at another instance than the one that decided it. Sent when the rows are
@@ -75,7 +79,7 @@ pub struct CommandReply {
     pub payment_id: Option<Uuid>,
     /// The ticket type that the refusal is about.
     pub ticket_type_id: Option<Uuid>,
-    /// `SoldOut`: how many are free. `LimitPerBuyer`: the limit.
+    /// `SoldOut`: how many are free. `LimitPerBuyer`: the limit. `BelowSold`: how many are held and sold.
     pub number: Option<i64>,
 }
 

@@ -77,6 +77,17 @@ pub struct TicketTypeBook {
     pub sale_ends_at: Option<Micros>,
 }
 
+/// A quantity that was granted to be lowered before the catalog has written it down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuantityCap {
+    /// The version of the event that will have it; the inventory of that version or a later one replaces the cap.
+    pub version: i64,
+    /// Type.
+    pub ticket_type_id: Uuid,
+    /// Seats for sale at most; 0 for a type that will be deleted.
+    pub quantity: i64,
+}
+
 /// The box office's own account of an event. Key: event/<id>.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventBook {
@@ -98,6 +109,8 @@ pub struct EventBook {
     pub ticket_types: Vec<TicketTypeBook>,
     /// When the first order was placed; null: none yet, or before this was kept.
     pub first_order_at: Option<Micros>,
+    /// Granted quantities that no inventory has yet; null: none.
+    pub caps: Option<Vec<QuantityCap>>,
 }
 
 /// An unpaid order. Key: hold/<order_id>; a tombstone when it is paid or has ended.

@@ -10,6 +10,8 @@ use super::rule::Violations;
 use super::ticket_type::{self, TicketType};
 use super::time_zone::known_zone;
 
+pub use changes::{Lowered, NotArchivable, NotChanged};
+
 /// Longest name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 /// Longest type, in characters.
@@ -302,6 +304,7 @@ fn is_image_url(url: &str) -> bool {
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
 }
 
+mod changes;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

@@ -13,10 +13,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::access::{self, Organizer};
-use super::invalid;
 use super::ticket_type::TicketTypeOut;
+use super::{invalid, not_changed};
 use crate::app::App;
 use crate::domain::event::{Details, Event, Status, Venue};
+
+pub mod life_cycle;
 
 /// What an organizer says about an event.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -164,77 +166,74 @@ pub async fn find(
     Ok((ETag(event.version), Json(EventOut::from(event))))
 }
 
-/// Publish an event
+/// Change an event
 ///
-/// From now on everyone sees it and it is on sale. It needs a ticket type and an end in the future. Publishing it again
-/// changes nothing.
+/// Takes all fields, as they shall be. Tickets that were bought stay what they are.
 #[utoipa::path(
-    post, path = "/v1/events/{id}/publish", tag = "events", security(("bearer" = [])),
+    put, path = "/v1/events/{id}", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
-        ("If-Match" = Option<String>, Header, description = "Publish this version and no other"),
+        ("If-Match" = String, Header, description = "The `ETag` of the event as it was read"),
     ),
+    request_body = EventIn,
     responses(
-        (status = 200, description = "The published event", body = EventOut),
+        (status = 200, description = "The event as it is now", body = EventOut),
         (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub async fn publish(
+pub async fn change(
     State(app): State<App>,
     Organizer(caller): Organizer,
     Path(id): Path<Uuid>,
-    if_match: Option<IfMatch>,
+    if_match: IfMatch,
+    Json(input): Json<EventIn>,
 ) -> Result<impl IntoResponse, Problem> {
+    let details = Details::from(input);
     let now = Timestamp::now();
     let event = app
         .change(id, |event| {
             access::owns(&caller, event)?;
-            let published = event
-                .publish(now)
-                .map_err(|reason| Problem::new(Code::NotPublishable).detail(reason.to_string()))?;
-            if let (Some(_), Some(if_match)) = (&published, &if_match) {
-                if_match.check(event.version)?;
-            }
-            Ok(published)
+            if_match.check(event.version)?;
+            event
+                .change_details(details.clone(), now)
+                .map_err(not_changed)
         })
         .await?;
     Ok((ETag(event.version), Json(EventOut::from(event))))
 }
 
-/// Cancel an event
+/// Delete a draft
 ///
-/// For good. Nothing of it is sold from now on; orders that are not paid are cancelled, paid ones are refunded in the
-/// minutes that follow. Only a published event can be cancelled. Cancelling it again changes nothing.
+/// Only a draft can be deleted: nobody has bought anything of it. A published event is cancelled or archived.
 #[utoipa::path(
-    post, path = "/v1/events/{id}/cancel", tag = "events", security(("bearer" = [])),
+    delete, path = "/v1/events/{id}", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
-        ("If-Match" = Option<String>, Header, description = "Cancel this version and no other"),
+        ("If-Match" = Option<String>, Header, description = "Delete this version and no other"),
     ),
     responses(
-        (status = 200, description = "The cancelled event", body = EventOut),
+        (status = 204, description = "It is gone"),
         (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub async fn cancel(
+pub async fn delete(
     State(app): State<App>,
     Organizer(caller): Organizer,
     Path(id): Path<Uuid>,
     if_match: Option<IfMatch>,
-) -> Result<impl IntoResponse, Problem> {
-    let event = app
-        .change(id, |event| {
-            access::owns(&caller, event)?;
-            let cancelled = event
-                .cancel()
-                .map_err(|reason| Problem::new(Code::SaleClosed).detail(reason.to_string()))?;
-            if let (Some(_), Some(if_match)) = (&cancelled, &if_match) {
-                if_match.check(event.version)?;
-            }
-            Ok(cancelled)
-        })
-        .await?;
-    Ok((ETag(event.version), Json(EventOut::from(event))))
+) -> Result<StatusCode, Problem> {
+    app.delete(id, |event| {
+        access::owns(&caller, event)?;
+        if event.status != Status::Draft {
+            let detail = "only a draft can be deleted: cancel or archive the event";
+            return Err(Problem::new(Code::HasOrders).detail(detail));
+        }
+        if_match
+            .as_ref()
+            .map_or(Ok(()), |it| it.check(event.version))
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl From<EventIn> for Details {

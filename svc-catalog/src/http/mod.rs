@@ -8,7 +8,20 @@ pub mod ticket_type;
 
 use platform::http::{Code, Problem};
 
+use crate::domain::event::NotChanged;
 use crate::domain::rule::Violations;
+
+/// Why an event or a ticket type stays as it is.
+fn not_changed(reason: NotChanged) -> Problem {
+    match reason {
+        NotChanged::Invalid(violations) => invalid(&violations),
+        NotChanged::Closed => Problem::new(Code::SaleClosed)
+            .detail("a cancelled or archived event does not change any more"),
+        NotChanged::NoTicketType => Problem::new(Code::NotFound),
+        NotChanged::LastTicketType => Problem::new(Code::NotPublishable)
+            .detail("a published event keeps a ticket type: add another one first"),
+    }
+}
 
 /// 422 with every broken rule.
 fn invalid(violations: &Violations) -> Problem {

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
 use platform::http::problem::ProblemBody;
-use platform::http::{Code, ETag, Json, Page, Path, Problem};
+use platform::http::{Code, ETag, IfMatch, Json, Page, Path, Problem};
 use platform::ids::new_id;
 use platform::money::Money;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::access::{self, Organizer};
-use super::invalid;
+use super::{invalid, not_changed};
 use crate::app::App;
-use crate::domain::event::NotAdded;
+use crate::domain::event::{Event, NotAdded};
 use crate::domain::ticket_type::{Terms, TicketType};
 
 /// What an organizer says about a ticket type.
@@ -133,6 +133,80 @@ pub async fn list(
     let event = access::visible(&app, caller.as_ref(), event_id).await?;
     let ticket_types = event.ticket_types.into_iter().map(TicketTypeOut::from);
     Ok(Json(Page::all(ticket_types.collect())))
+}
+
+/// Change a ticket type
+///
+/// Takes all fields, as they shall be. The quantity may not go below what is held and sold (`below-sold`); orders keep the
+/// price they were made with. Without the box office a quantity cannot be lowered (503).
+#[utoipa::path(
+    put, path = "/v1/events/{id}/ticket-types/{ticket_type_id}", tag = "ticket types", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("ticket_type_id" = Uuid, Path, description = "The ticket type"),
+        ("If-Match" = String, Header, description = "The `ETag` of the ticket type: its `version` as it was read"),
+    ),
+    request_body = TicketTypeIn,
+    responses(
+        (status = 200, description = "The ticket type as it is now", body = TicketTypeOut),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn change(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    Path((event_id, id)): Path<(Uuid, Uuid)>,
+    if_match: IfMatch,
+    Json(input): Json<TicketTypeIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let terms = Terms::from(input);
+    let event = app
+        .change(event_id, |event| {
+            access::owns(&caller, event)?;
+            if_match.check(version_of(event, id)?)?;
+            event
+                .change_ticket_type(id, terms.clone())
+                .map_err(not_changed)
+        })
+        .await?;
+    let changed = event.ticket_type(id).cloned().ok_or(Code::NotFound)?;
+    Ok((ETag(changed.version), Json(TicketTypeOut::from(changed))))
+}
+
+/// Delete a ticket type
+///
+/// Only while nothing of it is held or sold (`below-sold`), and not the last one of a published event.
+#[utoipa::path(
+    delete, path = "/v1/events/{id}/ticket-types/{ticket_type_id}", tag = "ticket types", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("ticket_type_id" = Uuid, Path, description = "The ticket type"),
+        ("If-Match" = Option<String>, Header, description = "Delete this version and no other"),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn delete(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    Path((event_id, id)): Path<(Uuid, Uuid)>,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    app.change(event_id, |event| {
+        access::owns(&caller, event)?;
+        let version = version_of(event, id)?;
+        if_match.as_ref().map_or(Ok(()), |it| it.check(version))?;
+        event.remove_ticket_type(id).map(Some).map_err(not_changed)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn version_of(event: &Event, id: Uuid) -> Result<i64, Problem> {
+    let known = event.ticket_type(id).ok_or(Code::NotFound)?;
+    Ok(known.version)
 }
 
 impl From<TicketTypeIn> for Terms {

@@ -26,6 +26,16 @@ const INSERT: &str = "INSERT INTO events (event_id, version, operation_id, statu
 const UPDATE: &str =
     "UPDATE events SET version = ?, operation_id = ?, status = ? WHERE event_id = ? IF version = ?";
 
+const UPDATE_DETAILS: &str = "UPDATE events SET name = ?, type = ?, description = ?, venue_name = ?, venue_city = ?, \
+     venue_address = ?, starts_at = ?, ends_at = ?, time_zone = ?, capacity = ?, image_url = ? WHERE event_id = ?";
+
+/// All static columns. A deletion of the whole partition could have no condition.
+const DELETE: &str = "DELETE version, operation_id, status, organizer_id, name, type, description, venue_name, \
+     venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url FROM events \
+     WHERE event_id = ? IF version = ?";
+
+const DELETE_TICKET_TYPE: &str = "DELETE FROM events WHERE event_id = ? AND ticket_type_id = ?";
+
 const PUT_TICKET_TYPE: &str = "INSERT INTO events (event_id, ticket_type_id, ticket_name, ticket_kind, price_amount, \
      price_currency, quantity, max_per_buyer, sale_starts_at, sale_ends_at, ticket_version) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -46,7 +56,10 @@ pub struct Events {
     find_serial: PreparedStatement,
     insert: PreparedStatement,
     update: PreparedStatement,
+    update_details: PreparedStatement,
     put_ticket_type: PreparedStatement,
+    delete: PreparedStatement,
+    delete_ticket_type: PreparedStatement,
 }
 
 impl Events {
@@ -58,7 +71,10 @@ impl Events {
             find_serial: cql::prepare_serial_read(&session, &find).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
             update: cql::prepare_lwt(&session, UPDATE).await?,
+            update_details: cql::prepare_lwt(&session, UPDATE_DETAILS).await?,
             put_ticket_type: cql::prepare_lwt(&session, PUT_TICKET_TYPE).await?,
+            delete: cql::prepare_lwt(&session, DELETE).await?,
+            delete_ticket_type: cql::prepare_lwt(&session, DELETE_TICKET_TYPE).await?,
             session,
         })
     }
@@ -115,7 +131,8 @@ impl Events {
 
     /// Replaces `before` by `after`, a later version of it. False: the row is at another version by now.
     ///
-    /// One batch in one partition under one condition: the version, the status and the ticket types move together.
+    /// One batch in one partition under one condition: the version, the status, the details and the ticket types move
+    /// together.
     pub async fn replace(
         &self,
         before: &Event,
@@ -132,6 +149,18 @@ impl Events {
             after.id,
             before.version,
         )));
+        if after.details != before.details {
+            batch.append_statement(BatchStatement::from(self.update_details.clone()));
+            values.push(Box::new(details_values(after)));
+        }
+        for gone in before
+            .ticket_types
+            .iter()
+            .filter(|known| after.ticket_type(known.id).is_none())
+        {
+            batch.append_statement(BatchStatement::from(self.delete_ticket_type.clone()));
+            values.push(Box::new((after.id, gone.id)));
+        }
         for changed in after
             .ticket_types
             .iter()
@@ -142,6 +171,37 @@ impl Events {
         }
         cql::applied(self.session.batch(&batch, values).await?)
     }
+
+    /// Deletes the event with its ticket types. False: it is at another version by now, or gone.
+    pub async fn delete(&self, event: &Event) -> Result<bool, CqlError> {
+        let mut batch = Batch::new(BatchType::Logged);
+        let mut values: Vec<Box<dyn SerializeRow + Send + Sync + '_>> = Vec::new();
+        batch.append_statement(BatchStatement::from(self.delete.clone()));
+        values.push(Box::new((event.id, event.version)));
+        for gone in &event.ticket_types {
+            batch.append_statement(BatchStatement::from(self.delete_ticket_type.clone()));
+            values.push(Box::new((event.id, gone.id)));
+        }
+        cql::applied(self.session.batch(&batch, values).await?)
+    }
+}
+
+fn details_values(event: &Event) -> impl SerializeRow + Send + Sync {
+    let details = &event.details;
+    (
+        &details.name,
+        &details.kind,
+        &details.description,
+        &details.venue.name,
+        &details.venue.city,
+        &details.venue.address,
+        to_cql(details.starts_at),
+        to_cql(details.ends_at),
+        &details.time_zone,
+        details.capacity,
+        &details.image_url,
+        event.id,
+    )
 }
 
 fn ticket_type_values(event_id: Uuid, ticket_type: &TicketType) -> impl SerializeRow + Send + Sync {

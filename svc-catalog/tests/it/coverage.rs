@@ -12,17 +12,24 @@ const OPEN: [&str; 4] = [
     "GET /v1/events/{id}/ticket-types",
 ];
 /// What organizers and admins may call.
-const ORGANIZER: [&str; 4] = [
+const ORGANIZER: [&str; 9] = [
+    "DELETE /v1/events/{id}",
+    "DELETE /v1/events/{id}/ticket-types/{ticket_type_id}",
     "POST /v1/events",
+    "POST /v1/events/{id}/archive",
     "POST /v1/events/{id}/cancel",
     "POST /v1/events/{id}/publish",
     "POST /v1/events/{id}/ticket-types",
+    "PUT /v1/events/{id}",
+    "PUT /v1/events/{id}/ticket-types/{ticket_type_id}",
 ];
 
 /// A call of an operation, with an id that nothing has, and without a body.
 fn call(stack: &Stack, operation: &str) -> Call {
     let (method, path) = operation.split_once(' ').expect("method and path");
-    let path = path.replace("{id}", &new_id().to_string());
+    let path = path
+        .replace("{id}", &new_id().to_string())
+        .replace("{ticket_type_id}", &new_id().to_string());
     stack
         .catalog()
         .call(method.parse().expect("a method"), path)

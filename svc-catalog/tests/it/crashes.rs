@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use e2e::{Role, Stack, TicketType, eventually};
 use platform::ids::new_id;
 use schemas::catalog::{EventInventory, EventSnapshot, EventStatus};
@@ -27,10 +27,9 @@ async fn database(stack: &Stack) -> anyhow::Result<Session> {
     Ok(builder.use_keyspace(KEYSPACE, false).build().await?)
 }
 
-/// Writes down, as of long ago, that this event has to be published.
-async fn owe(database: &Session, event: Uuid) -> anyhow::Result<()> {
+/// Writes down, as of long ago, that `intent` wanted to change this event and has to publish it.
+async fn owe(database: &Session, intent: Uuid, event: Uuid) -> anyhow::Result<()> {
     let insert = "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
-    let intent = new_id();
     let bucket = i32::try_from(intent.as_u128() % INTENT_BUCKETS)?;
     database
         .query_unpaged(insert, (bucket, intent, event, CqlTimestamp(0)))
@@ -48,9 +47,10 @@ async fn a_row_that_was_written_and_not_published_is_published() -> anyhow::Resu
     let database = database(&stack).await?;
     let publish = "UPDATE events SET version = 3, status = 'published', operation_id = ? \
          WHERE event_id = ? IF version = 2";
-    database.query_unpaged(publish, (new_id(), id)).await?;
+    let intent = new_id();
+    database.query_unpaged(publish, (intent, id)).await?;
     // After the row, so that no sweep comes between the two.
-    owe(&database, id).await?;
+    owe(&database, intent, id).await?;
 
     let newest = |record: &e2e::SeenRecord| {
         let is_third = |version| version == 3;
@@ -98,7 +98,7 @@ async fn a_row_that_was_written_and_not_published_is_published() -> anyhow::Resu
 async fn of_an_event_that_was_never_written_a_tombstone_is_published() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let nothing = new_id();
-    owe(&database(&stack).await?, nothing).await?;
+    owe(&database(&stack).await?, new_id(), nothing).await?;
     for topic in ["catalog.events", "catalog.inventory"] {
         let mut records = stack.records(topic)?;
         let its = |record: &e2e::SeenRecord| record.key == nothing.to_string();
@@ -106,4 +106,58 @@ async fn of_an_event_that_was_never_written_a_tombstone_is_published() -> anyhow
         ensure!(record.name.is_empty(), "{record}");
     }
     Ok(())
+}
+
+/// The box office granted to sell fewer, and then the handler died before the row said so.
+#[tokio::test]
+async fn a_grant_that_nobody_used_is_taken_back() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let event = stack
+        .published_event(&organizer, &[TicketType::general(10)])
+        .await?;
+    let general = event.ticket_types[0];
+    let path = format!("/v1/events/{}", event.id);
+    let seen = stack.catalog().get(&path).send().await?.expect(200)?;
+    let version = seen["version"].as_i64().context("a version")?;
+
+    let lowered = lower(&stack, event.id, version + 1, general, 4).await?;
+    ensure!(lowered == 204, "{lowered}");
+    let left = async || {
+        let path = format!("{path}/availability");
+        let seen = stack.catalog().get(path).send().await?.expect(200)?;
+        anyhow::Ok(seen["ticket_types"][0]["available"].as_i64())
+    };
+    eventually(SWEPT, "four seats to be left", async || {
+        Ok((left().await? == Some(4)).then_some(()))
+    })
+    .await?;
+
+    owe(&database(&stack).await?, new_id(), event.id).await?;
+    eventually(SWEPT, "all seats to be there again", async || {
+        Ok((left().await? == Some(10)).then_some(()))
+    })
+    .await?;
+    let after = stack.catalog().get(&path).send().await?.expect(200)?;
+    ensure!(after["version"] == version + 1, "{after}");
+    ensure!(after["ticket_types"] == seen["ticket_types"], "{after}");
+    Ok(())
+}
+
+/// What svc-catalog asks of svc-checkout; the status of the answer.
+async fn lower(
+    stack: &Stack,
+    event: Uuid,
+    version: i64,
+    ticket_type: Uuid,
+    quantity: i64,
+) -> anyhow::Result<u16> {
+    let token = stack.service_token().await?;
+    let path = format!("/internal/events/{event}/quantities");
+    let body = json!({
+        "version": version,
+        "quantities": [{"ticket_type_id": ticket_type, "quantity": quantity}],
+    });
+    let call = stack.checkout().put(path).token(&token).json(&body);
+    Ok(call.send().await?.status)
 }

@@ -3,6 +3,7 @@
 mod access;
 mod availability;
 mod bad_input;
+mod changes;
 mod coverage;
 mod crashes;
 mod life_cycle;

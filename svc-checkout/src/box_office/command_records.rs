@@ -5,8 +5,8 @@ use schemas::checkout as record;
 
 use super::records::{RecordError, bad, fingerprint_in, lines_in, lines_out, money_in, money_out};
 use crate::domain::command::{
-    CancelOrder, Command, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, SettlePayment,
-    SettleRefund, StartPayment,
+    CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder,
+    SettlePayment, SettleRefund, StartPayment,
 };
 use crate::domain::order::Status;
 
@@ -24,6 +24,8 @@ pub enum CommandRecord {
     SettlePayment(record::SettlePayment),
     /// Settle a refund.
     SettleRefund(record::SettleRefund),
+    /// Sell less.
+    LowerQuantities(record::LowerQuantities),
 }
 
 /// Writes a command as its record.
@@ -87,6 +89,22 @@ pub fn command_out(command: &Command) -> CommandRecord {
             order_id: command.order_id,
             payment_id: command.payment_id,
         }),
+        Command::LowerQuantities(command) => {
+            CommandRecord::LowerQuantities(record::LowerQuantities {
+                command_id: command.command_id,
+                event_id: command.event_id,
+                version: command.version,
+                quantities: command
+                    .quantities
+                    .iter()
+                    .map(|&(ticket_type_id, quantity)| record::WantedQuantity {
+                        ticket_type_id,
+                        quantity,
+                    })
+                    .collect(),
+                not_after: command.not_after.as_micros(),
+            })
+        }
     }
 }
 
@@ -190,6 +208,20 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
             event_id: record.event_id,
             order_id: record.order_id,
             payment_id: record.payment_id,
+        }),
+        CommandRecord::LowerQuantities(record) => Command::LowerQuantities(LowerQuantities {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            version: record.version,
+            quantities: record
+                .quantities
+                .iter()
+                .map(|wanted| match wanted.quantity {
+                    0.. => Ok((wanted.ticket_type_id, wanted.quantity)),
+                    other => Err(bad("quantities.quantity", other.to_string())),
+                })
+                .collect::<Result<_, _>>()?,
+            not_after: Timestamp::from_micros(record.not_after),
         }),
     })
 }

@@ -17,6 +17,7 @@ pub struct CommandEncoders {
     refund_order: Encoder<record::RefundOrder>,
     settle_payment: Encoder<record::SettlePayment>,
     settle_refund: Encoder<record::SettleRefund>,
+    lower_quantities: Encoder<record::LowerQuantities>,
 }
 
 impl CommandEncoders {
@@ -29,6 +30,7 @@ impl CommandEncoders {
             refund_order: registry.register().await?,
             settle_payment: registry.register().await?,
             settle_refund: registry.register().await?,
+            lower_quantities: registry.register().await?,
         })
     }
 
@@ -51,6 +53,10 @@ impl CommandEncoders {
             CommandRecord::SettleRefund(r) => {
                 (self.settle_refund.encode(&r), record::SettleRefund::NAME)
             }
+            CommandRecord::LowerQuantities(r) => (
+                self.lower_quantities.encode(&r),
+                record::LowerQuantities::NAME,
+            ),
         }
     }
 }
@@ -81,6 +87,7 @@ pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
         record::RefundOrder::NAME => CommandRecord::RefundOrder(datum.read()?),
         record::SettlePayment::NAME => CommandRecord::SettlePayment(datum.read()?),
         record::SettleRefund::NAME => CommandRecord::SettleRefund(datum.read()?),
+        record::LowerQuantities::NAME => CommandRecord::LowerQuantities(datum.read()?),
         other => return Err(CommandError::Unknown(other)),
     };
     Ok(command_in(record)?)

@@ -98,6 +98,15 @@ fn refusal_out(refusal: &Refusal, reply: &mut CommandReply) -> Outcome {
         Refusal::AlreadyRefunded => Outcome::AlreadyRefunded,
         Refusal::TooManyAttempts => Outcome::TooManyAttempts,
         Refusal::SeeRow => Outcome::RowIsBehind,
+        Refusal::BelowSold {
+            ticket_type_id,
+            taken,
+        } => {
+            reply.ticket_type_id = Some(ticket_type_id);
+            reply.number = Some(taken);
+            Outcome::BelowSold
+        }
+        Refusal::InventoryIsNewer => Outcome::InventoryIsNewer,
     }
 }
 
@@ -151,6 +160,11 @@ fn heard_in(reply: &CommandReply) -> Option<Heard> {
         Outcome::AlreadyRefunded => Err(Refusal::AlreadyRefunded),
         Outcome::TooManyAttempts => Err(Refusal::TooManyAttempts),
         Outcome::RowIsBehind => Err(Refusal::SeeRow),
+        Outcome::BelowSold => Err(Refusal::BelowSold {
+            ticket_type_id: reply.ticket_type_id?,
+            taken: reply.number?,
+        }),
+        Outcome::InventoryIsNewer => Err(Refusal::InventoryIsNewer),
     };
     Some(Heard::Decided(decided))
 }
@@ -191,6 +205,11 @@ mod tests {
             Refusal::AlreadyRefunded,
             Refusal::TooManyAttempts,
             Refusal::SeeRow,
+            Refusal::BelowSold {
+                ticket_type_id: id,
+                taken: 5,
+            },
+            Refusal::InventoryIsNewer,
         ] {
             let heard = reply_in(&reply_out(&WISH, &Err(refusal)));
             assert_eq!(heard, Some((WISH, Heard::Decided(Err(refusal)))));

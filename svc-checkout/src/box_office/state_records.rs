@@ -14,7 +14,7 @@ use super::records::{
 };
 use crate::domain::books::{BuyerCount, BuyerKey, CommandEffect, EndedOrder};
 use crate::domain::command::RefundOwed;
-use crate::domain::event_book::{EventBook, TicketTypeBook};
+use crate::domain::event_book::{EventBook, QuantityCap, TicketTypeBook};
 use crate::domain::order::{Hold, Order, Status};
 
 /// Key of the partition's position.
@@ -187,7 +187,26 @@ pub fn event_out(book: &EventBook) -> record::EventBook {
             })
             .collect(),
         first_order_at: book.first_order_at.map(Timestamp::as_micros),
+        caps: caps_out(&book.caps),
     }
+}
+
+fn caps_out(caps: &[QuantityCap]) -> Option<Vec<record::QuantityCap>> {
+    let caps = caps.iter().map(|cap| record::QuantityCap {
+        version: cap.version,
+        ticket_type_id: cap.ticket_type_id,
+        quantity: cap.quantity,
+    });
+    Some(caps.collect::<Vec<_>>()).filter(|caps| !caps.is_empty())
+}
+
+fn caps_in(caps: Option<&[record::QuantityCap]>) -> Vec<QuantityCap> {
+    let caps = caps.into_iter().flatten().map(|cap| QuantityCap {
+        version: cap.version,
+        ticket_type_id: cap.ticket_type_id,
+        quantity: cap.quantity,
+    });
+    caps.collect()
 }
 
 fn event_in(book: &record::EventBook) -> Result<EventBook, RecordError> {
@@ -223,6 +242,7 @@ fn event_in(book: &record::EventBook) -> Result<EventBook, RecordError> {
         tickets_issued: book.tickets_issued,
         ticket_types,
         first_order_at: book.first_order_at.map(Timestamp::from_micros),
+        caps: caps_in(book.caps.as_deref()),
     })
 }
 

@@ -155,6 +155,21 @@ pub struct SettleRefund {
     pub payment_id: Uuid,
 }
 
+/// Asks to sell no more than this: the catalog wants to lower quantities and may not go below what is held and sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LowerQuantities {
+    /// Whom to answer.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// The version of the event that will have these quantities.
+    pub version: i64,
+    /// Ticket types and how many of each may be sold; 0 for one that will be deleted.
+    pub quantities: Vec<(Uuid, i64)>,
+    /// The catalog has given up after this time.
+    pub not_after: Timestamp,
+}
+
 /// Everything that the box office can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -170,6 +185,8 @@ pub enum Command {
     SettlePayment(SettlePayment),
     /// A refund came to its end.
     SettleRefund(SettleRefund),
+    /// Sell less.
+    LowerQuantities(LowerQuantities),
 }
 
 impl Command {
@@ -182,6 +199,7 @@ impl Command {
             Command::RefundOrder(command) => command.command_id,
             Command::SettlePayment(command) => command.command_id,
             Command::SettleRefund(command) => command.command_id,
+            Command::LowerQuantities(command) => command.command_id,
         }
     }
 
@@ -192,7 +210,9 @@ impl Command {
             Command::StartPayment(command) => command.fingerprint,
             Command::CancelOrder(command) => command.fingerprint,
             Command::RefundOrder(command) => command.fingerprint,
-            Command::SettlePayment(_) | Command::SettleRefund(_) => Fingerprint::default(),
+            Command::SettlePayment(_) | Command::SettleRefund(_) | Command::LowerQuantities(_) => {
+                Fingerprint::default()
+            }
         }
     }
 
@@ -205,6 +225,7 @@ impl Command {
             Command::RefundOrder(command) => command.event_id,
             Command::SettlePayment(command) => command.event_id,
             Command::SettleRefund(command) => command.event_id,
+            Command::LowerQuantities(command) => command.event_id,
         }
     }
 }
@@ -378,6 +399,17 @@ pub enum Refusal {
     /// It was refunded before.
     #[error("the order was refunded")]
     AlreadyRefunded,
+    /// More is held and sold than the catalog wants to leave.
+    #[error("{taken} tickets of type {ticket_type_id} are held and sold")]
+    BelowSold {
+        /// Which type.
+        ticket_type_id: Uuid,
+        /// Held and sold.
+        taken: i64,
+    },
+    /// The catalog has a newer version of the event than the one it asked for.
+    #[error("the event has changed meanwhile")]
+    InventoryIsNewer,
     /// No attempt is left.
     #[error(
         "the order had {} payment attempts",

@@ -30,7 +30,7 @@ pub struct TicketTypeBook {
     pub kind: Arc<str>,
     /// Price for new holds; a hold keeps the price it was made with.
     pub price: Money,
-    /// Seats for sale; 0 for a type that is no longer in the inventory.
+    /// Seats for sale, capped; 0 for a type that is no longer in the inventory.
     pub quantity: i64,
     /// Held for unpaid orders.
     pub held: i64,
@@ -57,6 +57,18 @@ impl TicketTypeBook {
     }
 }
 
+/// A quantity that the catalog wants to lower, granted before the catalog has written it down: more is not sold from then
+/// on. The inventory of that version or a later one replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuantityCap {
+    /// The version of the event that the catalog wants to make.
+    pub version: i64,
+    /// Ticket type.
+    pub ticket_type_id: Uuid,
+    /// Seats for sale at most; 0 for a type that will be deleted.
+    pub quantity: i64,
+}
+
 /// Account of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventBook {
@@ -78,6 +90,8 @@ pub struct EventBook {
     pub ticket_types: Vec<TicketTypeBook>,
     /// When the first order was placed. `None`: none yet, or not known.
     pub first_order_at: Option<Timestamp>,
+    /// Quantities that were granted to be lowered, and that no inventory has yet.
+    pub caps: Vec<QuantityCap>,
 }
 
 /// What the catalog says may be sold, as one ticket type.
@@ -129,6 +143,7 @@ impl EventBook {
             tickets_issued: 0,
             ticket_types: Vec::new(),
             first_order_at: None,
+            caps: Vec::new(),
         };
         book.take_offers(inventory);
         book
@@ -143,8 +158,39 @@ impl EventBook {
         self.status = inventory.status;
         self.organizer_id = inventory.organizer_id;
         self.currency = inventory.currency;
+        self.caps.retain(|cap| cap.version > inventory.version);
         self.take_offers(inventory);
         true
+    }
+
+    /// Sells no more than `quantities` from now on, until the inventory of `version` or a later one comes.
+    pub(super) fn cap(&mut self, version: i64, quantities: &[(Uuid, i64)]) {
+        for &(ticket_type_id, quantity) in quantities {
+            let same = self
+                .caps
+                .iter_mut()
+                .find(|known| (known.version, known.ticket_type_id) == (version, ticket_type_id));
+            match same {
+                // Two changes want to become this version. Only one will, and nobody knows which.
+                Some(known) => known.quantity = known.quantity.min(quantity),
+                None => self.caps.push(QuantityCap {
+                    version,
+                    ticket_type_id,
+                    quantity,
+                }),
+            }
+        }
+        self.keep_to_caps();
+        self.stock_version += 1;
+    }
+
+    fn keep_to_caps(&mut self) {
+        for book in &mut self.ticket_types {
+            let caps = self.caps.iter().filter(|cap| cap.ticket_type_id == book.id);
+            if let Some(least) = caps.map(|cap| cap.quantity).min() {
+                book.quantity = book.quantity.min(least);
+            }
+        }
     }
 
     fn take_offers(&mut self, inventory: &Inventory) {
@@ -183,6 +229,7 @@ impl EventBook {
                 None => self.ticket_types.push(updated),
             }
         }
+        self.keep_to_caps();
         self.stock_version += 1;
     }
 

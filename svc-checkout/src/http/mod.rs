@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod idempotency;
 pub mod orders;
 pub mod payments;
+pub mod quantities;
 pub mod refusals;
 pub mod shapes;
 pub mod tickets;

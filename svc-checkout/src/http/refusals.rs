@@ -57,6 +57,13 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NotPaid => Problem::new(Code::NotPaid),
         Refusal::AlreadyRefunded => Problem::new(Code::AlreadyRefunded),
         Refusal::HoldExpired => Problem::new(Code::HoldExpired),
+        Refusal::BelowSold {
+            ticket_type_id,
+            taken,
+        } => Problem::new(Code::BelowSold).detail(format!(
+            "{taken} tickets of type {ticket_type_id} are held and sold"
+        )),
+        Refusal::InventoryIsNewer => Problem::new(Code::Stale),
         Refusal::TooManyAttempts => Problem::new(Code::TooManyAttempts),
         // Handlers read the row before they get here; what is left is an order that moved twice.
         Refusal::SeeRow => Problem::new(Code::Unavailable).detail("the order is changing"),

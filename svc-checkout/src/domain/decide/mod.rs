@@ -5,6 +5,7 @@ mod apply_inventory;
 mod cancel_order;
 mod cancel_stranded;
 mod expire_hold;
+mod lower_quantities;
 mod place_order;
 mod refund_order;
 mod settle_payment;
@@ -53,6 +54,7 @@ pub fn decide(desk: &mut Desk<'_>, command: &Command, now: Timestamp) -> Result<
         Command::RefundOrder(command) => refund_order::decide(desk, command, now),
         Command::SettlePayment(command) => settle_payment::decide(desk, command, now),
         Command::SettleRefund(command) => Ok(settle_refund::decide(desk, command, now)),
+        Command::LowerQuantities(command) => lower_quantities::decide(desk, command, now),
     }
 }
 

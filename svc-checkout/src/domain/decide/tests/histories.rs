@@ -46,8 +46,22 @@ enum Step {
     Raise {
         general: i64,
     },
+    /// The catalog asks to sell so much less, and then writes that down, gives up, or is never heard of again.
+    Lower {
+        general: i64,
+        then: Then,
+    },
     /// The event is called off, for good.
     CallOff,
+}
+
+/// What becomes of a grant.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Written,
+    GivenUp,
+    /// The next change of the event comes by and lifts it.
+    Left,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -63,6 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, order, stale)| Step::TakeBack { key, order, stale }),
         2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
+        1 => (1..8_i64, prop_oneof![Just(Then::Written), Just(Then::GivenUp), Just(Then::Left)])
+            .prop_map(|(general, then)| Step::Lower { general, then }),
         // Seldom: most histories have some steps before it, and some never come to it.
         1 => proptest::bool::weighted(0.3).prop_map(|off| match off {
             true => Step::CallOff,
@@ -132,12 +148,20 @@ impl Witness {
     }
 }
 
+fn offered(version: i64, general: i64, called_off: bool) -> Inventory {
+    match called_off {
+        true => cancelled(version, general, 5),
+        false => inventory(version, general, 5),
+    }
+}
+
 fn play(steps: &[Step]) {
     let mut hall = Hall::open(12, 5);
     let mut witness = Witness::default();
     let mut version = 1;
     let mut quantity = 12;
     let mut called_off = false;
+    let mut granted = None;
     for (index, step) in steps.iter().enumerate() {
         let seen = hall.facts.len();
         // Every step is a batch, which first cancels some of what its event has left behind.
@@ -234,25 +258,35 @@ fn play(steps: &[Step]) {
             Step::Raise { general } => {
                 version += 1;
                 quantity += general;
-                let status = if called_off {
-                    SaleStatus::Cancelled
-                } else {
-                    SaleStatus::Published
-                };
-                hall.apply(&Inventory {
-                    status,
-                    ..inventory(version, quantity, 5)
-                });
+                granted = None;
+                hall.apply(&offered(version, quantity, called_off));
+            }
+            Step::Lower { general, then } => {
+                let wanted = (quantity - general).max(0);
+                if hall.lower(version + 1, &[(GENERAL, wanted)]).is_ok() {
+                    if matches!(then, Then::Written) {
+                        quantity = wanted;
+                    }
+                    granted = matches!(then, Then::Left).then_some(wanted);
+                    if granted.is_none() {
+                        version += 1;
+                        hall.apply(&offered(version, quantity, called_off));
+                    }
+                }
             }
             Step::CallOff => {
                 version += 1;
                 called_off = true;
-                hall.apply(&cancelled(version, quantity, 5));
+                granted = None;
+                hall.apply(&offered(version, quantity, called_off));
             }
         }
         let facts = hall.facts[seen..].to_vec();
         witness.see(&facts);
         judge(&hall, &witness, index);
+        let (held, sold, _) = hall.stock(GENERAL);
+        let most = granted.unwrap_or(quantity);
+        assert!(held + sold <= most, "{held} held and {sold} sold of {most}");
         if called_off {
             let sells = |fact: &Fact| matches!(fact, Fact::Reserved(_) | Fact::Confirmed(_));
             assert!(!facts.iter().any(sells), "sold when it was off: {facts:?}");

@@ -2,6 +2,7 @@
 
 mod cancelled_event;
 mod histories;
+mod quantities;
 mod table;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use uuid::Uuid;
 use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
-    Answer, CancelOrder, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
-    SettlePayment, StartPayment,
+    Answer, CancelOrder, Command, Fact, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
+    RefundOrder, Refusal, SettlePayment, StartPayment,
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Order, Status};
@@ -220,6 +221,18 @@ impl Hall {
             user_id: ORGANIZER,
             row,
             fingerprint: [7; 32],
+            not_after: self.now + Duration::from_secs(5),
+        });
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    /// Asks whether the event's next version may have these quantities.
+    fn lower(&mut self, version: i64, quantities: &[(Uuid, i64)]) -> Result<Answer, Refusal> {
+        let command = Command::LowerQuantities(LowerQuantities {
+            command_id: Uuid::from_u128(0x10e),
+            event_id: EVENT,
+            version,
+            quantities: quantities.to_vec(),
             not_after: self.now + Duration::from_secs(5),
         });
         self.decide(&command).map(|decision| decision.answer)
