@@ -18,6 +18,7 @@ const OPEN: &[&str] = &[
     "GET /v1/events",
     "GET /v1/events/{}",
     "GET /v1/events/{}/availability",
+    "GET /v1/events/{}/availability/stream",
     "GET /v1/events/{}/ticket-types",
     "POST /v1/sessions",
     "POST /v1/sessions/refresh",

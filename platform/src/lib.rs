@@ -18,5 +18,6 @@ pub mod money;
 pub mod run;
 pub mod shutdown;
 pub mod telemetry;
+pub mod text;
 
 pub use run::{Main, Start, run_main, run_main_with};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use platform::auth::Verifier;
 use platform::intent::Intents;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::checkout::Checkout;
 use crate::live_stock::LiveStock;
@@ -27,6 +29,10 @@ pub struct App {
     pub publication: Arc<EventPublication>,
     /// What is left of everything.
     pub stock: Arc<LiveStock>,
+    /// Room for those who watch an event's stock.
+    pub streams: Arc<Semaphore>,
+    /// Set off when the service stops: what would never end by itself ends then.
+    pub stopping: CancellationToken,
     /// Who says how much may be taken away.
     pub checkout: Arc<Checkout>,
 }

@@ -29,6 +29,7 @@ use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, Topic};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::checkout::Checkout;
 use crate::config::{Config, Stores};
+use crate::http::availability::stream::MAX_STREAMS;
 use crate::live_stock::LiveStock;
 use crate::publish::{Encoders, EventPublication};
 use crate::store::event::Events;
@@ -80,7 +82,7 @@ pub async fn run(
     )?;
     let registry = registry(&config.kafka)?;
     let producer = Producer::new(&config.kafka.brokers, &config.instance_name)?;
-    let app = app(&config, &registry, producer.clone()).await?;
+    let app = app(&config, &registry, producer.clone(), &shutdown).await?;
 
     let admin_addr = config.http.admin_addr;
     let admin_listener = TcpListener::bind(admin_addr)
@@ -107,7 +109,12 @@ fn registry(kafka: &KafkaConfig) -> anyhow::Result<Registry> {
     Ok(Registry::new(kafka.schema_registry_url.as_str())?)
 }
 
-async fn app(config: &Config, registry: &Registry, producer: Producer) -> anyhow::Result<App> {
+async fn app(
+    config: &Config,
+    registry: &Registry,
+    producer: Producer,
+    shutdown: &Shutdown,
+) -> anyhow::Result<App> {
     let session = cql::connect(&config.cql).await?;
     let events = Arc::new(Events::new(Arc::clone(&session)).await?);
     let published = Arc::new(PublishedEvents::new(Arc::clone(&session)).await?);
@@ -125,6 +132,8 @@ async fn app(config: &Config, registry: &Registry, producer: Producer) -> anyhow
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
         stock: Arc::default(),
+        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        stopping: shutdown.token(),
         checkout: Arc::new(Checkout::new(&config.checkout)?),
     })
 }

@@ -10,10 +10,11 @@ use crate::domain::stock::EventStock;
 
 /// Filled by [`crate::consume::checkout_stock`], read by whoever wants to know what is left.
 ///
-/// A row for each event that ever sold a ticket, about 100 bytes and 40 more for each ticket type.
+/// A row for each event that ever sold a ticket or was watched, about 300 bytes and 40 more for each ticket type.
 #[derive(Default)]
 pub struct LiveStock {
-    events: RwLock<HashMap<Uuid, Arc<EventStock>>>,
+    /// `None`: watched, and the box office has never spoken of it.
+    events: RwLock<HashMap<Uuid, watch::Sender<Option<Arc<EventStock>>>>>,
     caught_up: watch::Sender<bool>,
 }
 
@@ -26,20 +27,34 @@ impl LiveStock {
     /// What the box office said last; `None` when it has never spoken of the event.
     pub fn get(&self, event_id: Uuid) -> Option<Arc<EventStock>> {
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
-        events.get(&event_id).cloned()
+        events.get(&event_id)?.borrow().clone()
+    }
+
+    /// What the box office said last, and hears of everything that it says from now on; of several words in quick
+    /// succession only the last one. Ends when the event is forgotten. For events that exist: each gets a row.
+    pub fn watch(&self, event_id: Uuid) -> watch::Receiver<Option<Arc<EventStock>>> {
+        let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
+        events.entry(event_id).or_default().subscribe()
     }
 
     /// Takes newer stock over; older stock changes nothing.
     pub fn put(&self, event_id: Uuid, stock: EventStock) {
         let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
-        let known = events.get(&event_id);
-        if known.is_none_or(|known| known.version < stock.version) {
-            let was = known.map_or(0, |known| known.missing_seats);
-            // An independent witness: the box office never says anything but 0.
-            let missing = metrics::gauge!("catalog_stock_missing_seats");
-            missing.increment(stock.missing_seats as f64 - was as f64);
-            events.insert(event_id, Arc::new(stock));
-        }
+        events
+            .entry(event_id)
+            .or_default()
+            .send_if_modified(|known| {
+                let was = known.as_ref();
+                let is_newer = was.is_none_or(|was| was.version < stock.version);
+                if is_newer {
+                    // An independent witness: the box office never says anything but 0.
+                    let missing = metrics::gauge!("catalog_stock_missing_seats");
+                    let was = was.map_or(0, |was| was.missing_seats);
+                    missing.increment(stock.missing_seats as f64 - was as f64);
+                    *known = Some(Arc::new(stock));
+                }
+                is_newer
+            });
     }
 
     /// Forgets an event.
@@ -85,6 +100,27 @@ mod tests {
         }
         live.remove(event);
         assert!(live.get(event).is_none());
+    }
+
+    #[test]
+    fn who_watches_hears_the_last_word() {
+        let (live, event) = (LiveStock::default(), Uuid::from_u128(1));
+        let mut watched = live.watch(event);
+        assert!(watched.borrow_and_update().is_none());
+        assert!(
+            live.get(event).is_none(),
+            "watching is no word of the box office"
+        );
+        for version in [1, 2, 2, 1] {
+            live.put(event, stock(version));
+        }
+        assert!(watched.has_changed().unwrap());
+        let last = watched.borrow_and_update().clone();
+        assert_eq!(last.map(|stock| stock.version), Some(2));
+        live.put(event, stock(2));
+        assert!(!watched.has_changed().unwrap());
+        live.remove(event);
+        assert!(watched.has_changed().is_err(), "an event that is gone");
     }
 
     #[test]

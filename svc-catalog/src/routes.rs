@@ -29,6 +29,10 @@ pub fn router(app: App) -> Router {
             put(ticket_type::change).delete(ticket_type::delete),
         )
         .route("/v1/events/{id}/availability", get(availability::find))
+        .route(
+            "/v1/events/{id}/availability/stream",
+            get(availability::stream::follow),
+        )
         .merge(docs::router(&openapi()))
         .with_state(app)
 }
@@ -55,6 +59,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         ticket_type::change,
         ticket_type::delete,
         availability::find,
+        availability::stream::follow,
     ),
     modifiers(&BearerAuth)
 )]

@@ -1,4 +1,4 @@
-//! svc-checkout: `serve | migrate | rebuild | audit | openapi | healthcheck`.
+//! svc-checkout: `serve | migrate | rebuild | audit | state-machine | openapi | healthcheck`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use platform::config::Env;
 use platform::{Main, Start, run_main_with};
 use svc_checkout::audit::{self, Audit};
 use svc_checkout::config::{Config, StoresConfig};
+use svc_checkout::domain::state_machine;
 use svc_checkout::rebuild;
 
 /// Orders are many small allocations: with the system's allocator every tenth cycle goes there.
@@ -21,6 +22,8 @@ enum Command {
     Audit(Audit),
     /// Write the tables anew from the topics, into an empty keyspace (CQL_KEYSPACE)
     Rebuild,
+    /// Print what becomes of an order, as docs/STATE_MACHINE.md has it
+    StateMachine,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,10 @@ fn main() -> ExitCode {
         async |command, env: Env| {
             let config = env.read(StoresConfig::from_env);
             match command {
+                Command::StateMachine => {
+                    write!(std::io::stdout().lock(), "{}", state_machine::table())?;
+                    Ok(ExitCode::SUCCESS)
+                }
                 Command::Rebuild => {
                     rebuild::run(&config?).await?;
                     Ok(ExitCode::SUCCESS)

@@ -31,12 +31,13 @@ fn api() -> OpenApiRouter<App> {
 
 /// The document that `svc-checkout openapi` prints.
 pub fn openapi() -> OpenApi {
-    api().into_openapi()
+    docs::with_problems(api().into_openapi())
 }
 
 /// The routes with their documentation.
 pub fn router(app: App) -> Router {
     let (router, openapi) = api().split_for_parts();
+    let openapi = docs::with_problems(openapi);
     router
         .merge(docs::router(&openapi))
         // Not in the document and not at the gateway: for svc-catalog.

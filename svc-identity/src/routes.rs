@@ -33,12 +33,13 @@ fn api() -> OpenApiRouter<App> {
 
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().into_openapi()
+    docs::with_problems(api().into_openapi())
 }
 
 /// The whole public interface.
 pub(crate) fn router(app: App) -> Router {
     let (router, openapi) = api().split_for_parts();
+    let openapi = docs::with_problems(openapi);
     router
         .merge(docs::router(&openapi))
         // Not in the document and not at the gateway: for our own services.

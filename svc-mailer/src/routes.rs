@@ -22,12 +22,13 @@ fn api() -> OpenApiRouter<AppState> {
 
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().into_openapi()
+    docs::with_problems(api().into_openapi())
 }
 
 /// The whole public interface.
 pub(crate) fn router(state: AppState) -> Router {
     let (router, openapi) = api().split_for_parts();
+    let openapi = docs::with_problems(openapi);
     router.merge(docs::router(&openapi)).with_state(state)
 }
 

@@ -3,6 +3,7 @@
 
 mod cancelled_event;
 mod crowd;
+mod holes;
 mod load;
 mod one_instance;
 mod two_instances;

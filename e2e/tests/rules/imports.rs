@@ -81,6 +81,7 @@ const DOMAIN_MAY_USE: &[&str] = &[
     "platform::clock",
     "platform::ids",
     "platform::money",
+    "platform::text",
     "std",
     "thiserror",
     "time",

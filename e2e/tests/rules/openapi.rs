@@ -1,9 +1,9 @@
-//! The checked-in description of each service is what its code says.
+//! What is checked in of what the code says of itself: the description of each API, and what becomes of an order.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::files::{name_of, none, read, services};
+use crate::files::{name_of, none, read, root, services};
 
 /// The folder of the binaries that were built with this test.
 fn binaries() -> PathBuf {
@@ -42,4 +42,20 @@ fn openapi_json_is_current() {
         }
     }
     none(&broken, "openapi.json is what the service prints");
+}
+
+#[test]
+fn the_state_machine_is_current() {
+    let program = binaries().join("svc-checkout");
+    let said = Command::new(&program).arg("state-machine").output();
+    let said = said.expect("svc-checkout is built with `cargo build --bins`");
+    assert!(
+        said.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    assert!(
+        String::from_utf8_lossy(&said.stdout) == read(&root().join("docs/STATE_MACHINE.md")),
+        "run `svc-checkout state-machine > docs/STATE_MACHINE.md`"
+    );
 }

@@ -1,6 +1,7 @@
 """Kafka's own console tools against the stack, and `tail`, which decodes our records."""
 
 import os
+import subprocess
 import sys
 from typing import NoReturn
 
@@ -46,6 +47,7 @@ def tail(stack: Stack, topic: str, from_beginning: bool) -> NoReturn:
         ".apicurio.registry.id-handler": "io.apicurio.registry.serde.Legacy4ByteIdHandler",
         ".apicurio.registry.use-id": "contentId",
     }
+    _require_topic(stack, topic)
     shown = {"print.partition": "true", "print.headers": "true", "print.key": "true"}
     properties = shown | {f"value.deserializer{name}": value for name, value in deserializer.items()}
     arguments = ["--bootstrap-server", stack.address("kafka"), "--topic", topic]
@@ -61,6 +63,18 @@ def tail(stack: Stack, topic: str, from_beginning: bool) -> NoReturn:
     _become_java(classpath, MAIN_CLASSES["kafka-console-consumer"], arguments)
 
 
+def _require_topic(stack: Stack, topic: str) -> None:
+    """The console consumer would wait for a topic that nobody has made."""
+    arguments = ["--bootstrap-server", stack.address("kafka"), "--list"]
+    command = _java(kafka_classpath(), MAIN_CLASSES["kafka-topics"], arguments)
+    listed = subprocess.run(command, check=False, capture_output=True, text=True)
+    if listed.returncode != 0:
+        raise StackError(f"the broker at {stack.address('kafka')} does not answer; `make run` starts one")
+    topics = sorted(name for name in listed.stdout.split() if not name.startswith("__"))
+    if topic not in topics:
+        raise StackError(f"there is no topic {topic!r}; there are:\n" + "\n".join(f"  {name}" for name in topics))
+
+
 def main() -> NoReturn:
     """For bin/: the name it is called by is the tool."""
     try:
@@ -70,6 +84,10 @@ def main() -> NoReturn:
 
 
 def _become_java(classpath: str, main_class: str, arguments: list[str]) -> NoReturn:
-    log_config = f"-Dlog4j2.configurationFile={CONFIG / 'kafka-tools-log4j2.properties'}"
-    command = [str(prerequisites.java()), *JVM_OPTIONS, log_config, "-cp", classpath, main_class, *arguments]
+    command = _java(classpath, main_class, arguments)
     os.execv(command[0], command)
+
+
+def _java(classpath: str, main_class: str, arguments: list[str]) -> list[str]:
+    log_config = f"-Dlog4j2.configurationFile={CONFIG / 'kafka-tools-log4j2.properties'}"
+    return [str(prerequisites.java()), *JVM_OPTIONS, log_config, "-cp", classpath, main_class, *arguments]

@@ -11,11 +11,12 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::Config;
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, ProblemBody};
 
 /// Relative links on a page at `/api-docs` would lead beside it, so the browser is sent to `/api-docs/` first. By a
 /// script, since a `Location` would have to name the prefix that only the browser knows.
@@ -40,6 +41,38 @@ impl utoipa::Modify for BearerAuth {
             .get_or_insert_default()
             .add_security_scheme("bearer", SecurityScheme::Http(bearer));
     }
+}
+
+/// The document with a `default` answer at every operation: everything that is not listed there is a problem.
+#[must_use]
+pub fn with_problems(mut openapi: OpenApi) -> OpenApi {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(ProblemBody::name())))
+        .build();
+    let problem: RefOr<_> = ResponseBuilder::new()
+        .description("A problem")
+        .content("application/problem+json", content)
+        .build()
+        .into();
+    for path in openapi.paths.paths.values_mut() {
+        let operations = [
+            &mut path.get,
+            &mut path.put,
+            &mut path.post,
+            &mut path.delete,
+            &mut path.patch,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            let default = responses.entry("default".to_owned());
+            default.or_insert_with(|| problem.clone());
+        }
+    }
+    let mut schemas = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
+    ProblemBody::schemas(&mut schemas);
+    let components = openapi.components.get_or_insert_default();
+    components.schemas.extend(schemas);
+    openapi
 }
 
 /// The pages for `openapi`, to be merged into the service's router.

@@ -28,7 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType)
-                .detail("send the body with Content-Type: application/json"));
+                .detail("send the body as UTF-8 with Content-Type: application/json"));
         }
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
         parse(&bytes).map(Self)
@@ -85,6 +85,13 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 
 /// Reads JSON as the [`Json`] extractor does, for bytes that came another way.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde also fills an object's fields from an array, in the order in which they are declared here: nobody's contract.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Problem::invalid("", "type", "an object is expected, not an array"),
+            Err(error) => malformed(&error),
+        });
+    }
     // Following the path of every field costs time that only a wrong body should cost.
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
@@ -143,7 +150,25 @@ fn field_problem(pointer: String, message: &str) -> Problem {
     } else {
         "invalid"
     };
-    Problem::invalid(pointer, code, message.to_owned())
+    Problem::invalid(pointer, code, in_terms_of_json(message))
+}
+
+/// What serde says, without the names of our Rust types and without what was sent: that may be a secret.
+fn in_terms_of_json(message: &str) -> String {
+    let Some((_, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let first = expected.split(' ').next().unwrap_or_default();
+    let expected = match first {
+        "struct" | "internally" | "adjacently" | "map" => "an object",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "tuple" => "an array",
+        _ if expected.starts_with("a sequence") => "an array",
+        _ if expected.starts_with("a map") => "an object",
+        _ => expected,
+    };
+    format!("{expected} is expected")
 }
 
 /// RFC 6901.
@@ -167,10 +192,27 @@ fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .map(|value| value.trim().to_ascii_lowercase());
-    essence.is_some_and(|essence| {
+    let is_json = essence.is_some_and(|essence| {
         essence == "application/json"
             || (essence.starts_with("application/") && essence.ends_with("+json"))
-    })
+    });
+    is_json && is_utf8(headers)
+}
+
+/// JSON is UTF-8 (RFC 8259) and has no charset; clients that name this one all the same are right.
+fn is_utf8(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    let parameters = value.unwrap_or_default().split(';').skip(1);
+    parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .all(|(_, charset)| {
+            charset
+                .trim()
+                .trim_matches('"')
+                .eq_ignore_ascii_case("utf-8")
+        })
 }
 
 /// The variable parts of a path. What cannot be read (a UUID that is none) is not there: 404.

@@ -11,5 +11,5 @@ pub mod server;
 
 pub use header::{ETag, IdempotencyKey, IfMatch, Language, RequestId};
 pub use json::{Json, NoBody, Path, Query, RawBody};
-pub use page::{Page, PageQuery};
+pub use page::{Page, PageAmong, PageQuery};
 pub use problem::{Code, Problem};

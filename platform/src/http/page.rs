@@ -71,9 +71,9 @@ impl<T> Page<T> {
     }
 }
 
-/// `?cursor=&limit=`, as an argument of a handler. Other parameters are read beside it by a
-/// [`Query`](super::json::Query) whose type then must not deny unknown fields.
+/// `?cursor=&limit=` and nothing else, as an argument of a handler. Beside other parameters it is [`PageAmong`].
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     #[serde(default)]
     cursor: Option<String>,
@@ -142,6 +142,28 @@ impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         query(parts)
+    }
+}
+
+/// `?cursor=&limit=` among parameters that a [`Query`](super::json::Query) reads. That one refuses those that nobody knows,
+/// and therefore has to know these two.
+#[derive(Debug, Clone, Default)]
+pub struct PageAmong(pub PageQuery);
+
+impl<S: Send + Sync> FromRequestParts<S> for PageAmong {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Lenient {
+            #[serde(default)]
+            cursor: Option<String>,
+            #[serde(default, deserialize_with = "limit")]
+            limit: Option<u16>,
+        }
+
+        let Lenient { cursor, limit } = query(parts)?;
+        Ok(Self(PageQuery { cursor, limit }))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use platform::text::is_invisible;
+
 /// One rule that one field breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -74,6 +76,12 @@ impl Violations {
             "text",
             "one line, no control characters",
         );
+        self.require(
+            text.is_empty() || !is_invisible(text),
+            field,
+            "text",
+            "something that can be seen",
+        );
     }
 
     /// A text of any number of lines, at most `max_chars` characters, without the white space around it.
@@ -120,6 +128,8 @@ mod tests {
             ("sixsix", "sixsix", vec!["length"]),
             ("a\nb", "a\nb", vec!["text"]),
             ("a\0b", "a\0b", vec!["text"]),
+            ("\u{200b}\u{2060}", "\u{200b}\u{2060}", vec!["text"]),
+            ("a\u{200d}b", "a\u{200d}b", vec![]),
         ] {
             let (mut violations, mut text) = (Violations::default(), text.to_owned());
             violations.line("/name", 5, &mut text);

@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use super::access;
 use crate::app::App;
-use crate::domain::stock::{TypeStock, availability};
+use crate::domain::stock::{EventStock, TypeStock, availability};
+use crate::domain::ticket_type::TicketType;
+
+pub mod stream;
 
 /// What is left of an event's tickets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,14 +61,20 @@ pub async fn find(
     // Before everything is read, sold tickets would look available.
     app.stock.check().map_err(Problem::unavailable)?;
     let stock = app.stock.get(event_id);
-    let ticket_types = availability(&event.ticket_types, stock.as_deref());
-    Ok(Json(AvailabilityOut {
-        ticket_types: ticket_types
-            .into_iter()
-            .map(TypeAvailabilityOut::from)
-            .collect(),
-        version: stock.map_or(0, |stock| stock.version),
-    }))
+    Ok(Json(AvailabilityOut::new(
+        &event.ticket_types,
+        stock.as_deref(),
+    )))
+}
+
+impl AvailabilityOut {
+    fn new(ticket_types: &[TicketType], stock: Option<&EventStock>) -> Self {
+        let ticket_types = availability(ticket_types, stock).into_iter();
+        Self {
+            ticket_types: ticket_types.map(TypeAvailabilityOut::from).collect(),
+            version: stock.map_or(0, |stock| stock.version),
+        }
+    }
 }
 
 impl From<TypeStock> for TypeAvailabilityOut {

@@ -8,7 +8,7 @@
 use axum::extract::State;
 use platform::clock::Timestamp;
 use platform::http::problem::ProblemBody;
-use platform::http::{Json, Page, PageQuery, Problem, Query};
+use platform::http::{Json, Page, PageAmong, PageQuery, Problem, Query};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -36,7 +36,7 @@ pub struct PublishedEventsIn {
     from: Option<Timestamp>,
     /// Only events that start before this time.
     to: Option<Timestamp>,
-    // Read by `PageQuery`; named here since every other parameter is refused.
+    // Read by `PageAmong`; named here since every other parameter is refused.
     #[serde(default, rename = "cursor")]
     #[param(ignore)]
     _cursor: Option<IgnoredAny>,
@@ -67,7 +67,7 @@ struct PlaceText {
 pub async fn list(
     State(app): State<App>,
     Query(wanted): Query<PublishedEventsIn>,
-    page: PageQuery,
+    PageAmong(page): PageAmong,
 ) -> Result<Json<Page<EventOut>>, Problem> {
     let from = wanted.from.unwrap_or_else(Timestamp::now);
     if wanted.to.is_some_and(|to| to <= from) {

@@ -5,10 +5,11 @@ use e2e::{Call, Role, Stack};
 use platform::ids::new_id;
 
 /// What anyone may call.
-const OPEN: [&str; 4] = [
+const OPEN: [&str; 5] = [
     "GET /v1/events",
     "GET /v1/events/{id}",
     "GET /v1/events/{id}/availability",
+    "GET /v1/events/{id}/availability/stream",
     "GET /v1/events/{id}/ticket-types",
 ];
 /// What organizers and admins may call.

@@ -9,6 +9,7 @@ mod crashes;
 mod life_cycle;
 mod list;
 mod records;
+mod stream;
 
 use e2e::events::concert;
 use e2e::users::id_of;

@@ -9,3 +9,4 @@ pub mod command;
 pub mod decide;
 pub mod event_book;
 pub mod order;
+pub mod state_machine;

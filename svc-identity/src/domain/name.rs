@@ -1,11 +1,14 @@
 //! Names of people.
 
+use platform::text::is_invisible;
+
 use super::NotAllowed;
 
 /// Longest name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 
 const LENGTH: NotAllowed = NotAllowed::new("length", "1 to 200 characters");
+const VISIBLE: NotAllowed = NotAllowed::new("form", "something that can be seen");
 const FORM: NotAllowed = NotAllowed::new("form", "one line of text without control characters");
 
 /// What a person wants to be called: any text of one line. Nobody's name has to have two parts or Latin letters.
@@ -25,6 +28,9 @@ impl Name {
             .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
         {
             return Err(FORM);
+        }
+        if is_invisible(text) {
+            return Err(VISIBLE);
         }
         Ok(Self(text.to_owned()))
     }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use platform::auth::{Caller, Role};
 use platform::clock::Timestamp;
-use platform::http::{Code, Json, Page, PageQuery, Path, Problem, Query};
+use platform::http::{Code, Json, Page, PageAmong, PageQuery, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub struct NotificationsIn {
     recipient: Option<String>,
     /// In this state: queued, sent or failed.
     status: Option<String>,
-    /// Read by [`PageQuery`]; named here since other names are refused.
+    /// Read by [`PageAmong`]; named here since other names are refused.
     #[serde(rename = "cursor")]
     #[param(ignore)]
     _cursor: Option<String>,
@@ -131,7 +131,7 @@ pub async fn list_notifications(
     State(AppState(app)): State<AppState>,
     caller: Caller,
     Query(query): Query<NotificationsIn>,
-    page: PageQuery,
+    PageAmong(page): PageAmong,
 ) -> Result<Json<Page<NotificationOut>>, Problem> {
     let search = query.into_search(&caller)?;
     let after = match page.cursor::<Cursor>()? {
