@@ -7,9 +7,14 @@ use anyhow::{Context as _, ensure};
 
 /// Runs `infra/local/stack` with these arguments to its end.
 pub async fn stack(arguments: &[&str]) -> anyhow::Result<Output> {
+    stack_with(arguments, &[]).await
+}
+
+/// The same with more variables in its environment: `SVC_CHECKOUT__NAME` is NAME for svc-checkout when it is started.
+pub async fn stack_with(arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Output> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/local/stack");
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || command.output())
         .await?
         .context("infra/local/stack")
@@ -17,7 +22,16 @@ pub async fn stack(arguments: &[&str]) -> anyhow::Result<Output> {
 
 /// `infra/local/stack <verb> <program>`, which must succeed.
 pub async fn stack_command(verb: &str, program: &str) -> anyhow::Result<()> {
-    let output = stack(&[verb, program]).await?;
+    stack_command_with(verb, program, &[]).await
+}
+
+/// The same with more variables in its environment.
+pub async fn stack_command_with(
+    verb: &str,
+    program: &str,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let output = stack_with(&[verb, program], variables).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "stack {verb} {program}: {said}");
     Ok(())

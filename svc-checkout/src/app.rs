@@ -10,6 +10,7 @@ use crate::box_office::inventory::InventoryTable;
 use crate::box_office::memory::Memory;
 use crate::box_office::sold_out::SoldOut;
 use crate::payment::Cashier;
+use crate::payment::stripe::webhook::Webhooks;
 use crate::store::events::EventStore;
 use crate::store::orders::OrderStore;
 use crate::ticket_code::TicketSigner;
@@ -33,6 +34,8 @@ pub struct App {
     pub events: Arc<EventStore>,
     /// Payments.
     pub cashier: Arc<Cashier>,
+    /// What Stripe tells by itself, where it is the provider.
+    pub stripe_webhooks: Option<Arc<Webhooks>>,
     /// Codes of tickets.
     pub ticket_signer: Arc<TicketSigner>,
 }

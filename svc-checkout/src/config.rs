@@ -9,6 +9,10 @@ use secrecy::SecretBox;
 
 use crate::box_office::EngineConfig;
 
+mod payment;
+
+pub use payment::{PaymentConfig, StripeConfig};
+
 /// Bytes of the seed of the key that signs ticket codes: Ed25519.
 pub const TICKET_SIGNING_KEY_BYTES: usize = 32;
 
@@ -27,6 +31,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Seed of the key that signs ticket codes (`CHECKOUT_TICKET_SIGNING_KEY`).
     pub ticket_signing_key: SecretBox<[u8; TICKET_SIGNING_KEY_BYTES]>,
+    /// Who takes the money.
+    pub payment: PaymentConfig,
 }
 
 /// Everything that `migrate`, `rebuild` and `audit` need.
@@ -47,8 +53,8 @@ const MAX_BATCH: u32 = 2000;
 
 impl Config {
     /// From `HTTP_ADDR`, `KAFKA_BROKERS`, …, the engine's own settings (`INSTANCE_NAME`,
-    /// `CHECKOUT_HOLD_SECONDS`, `CHECKOUT_REMEMBER_SECONDS`, `CHECKOUT_MAX_BATCH`) and
-    /// `CHECKOUT_TICKET_SIGNING_KEY`.
+    /// `CHECKOUT_HOLD_SECONDS`, `CHECKOUT_REMEMBER_SECONDS`, `CHECKOUT_MAX_BATCH`),
+    /// `CHECKOUT_TICKET_SIGNING_KEY` and those of [`PaymentConfig`].
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let http = HttpConfig::from_env(env);
         let kafka = KafkaConfig::from_env(env);
@@ -63,6 +69,7 @@ impl Config {
         );
         let max_batch = env.or_in("CHECKOUT_MAX_BATCH", MAX_BATCH, 1..=10_000);
         let ticket_signing_key = ticket_signing_key(env);
+        let payment = PaymentConfig::from_env(env);
         let kafka = kafka?;
         Some(Self {
             http: http?,
@@ -78,6 +85,7 @@ impl Config {
             cql: cql?,
             auth: auth?,
             ticket_signing_key: ticket_signing_key?,
+            payment: payment?,
         })
     }
 }
@@ -130,6 +138,7 @@ mod tests {
                 "http://localhost:8101/.well-known/jwks.json",
             ),
             ("INSTANCE_NAME", "svc-checkout-1"),
+            ("CHECKOUT_PAYMENT_PROVIDER", "simulated"),
             (NAME, key),
         ])
         .read(Config::from_env)

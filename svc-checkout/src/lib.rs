@@ -51,11 +51,15 @@ use box_office::sold_out::SoldOut;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
-use config::{Config, StoresConfig};
-use payment::{Cashier, Simulated};
+use config::{Config, PaymentConfig, StoresConfig};
+use payment::stripe::client::Client;
+use payment::stripe::signature::Signatures;
+use payment::stripe::webhook::Webhooks;
+use payment::{Cashier, Provider, Simulated, Stripe};
 use store::events::EventStore;
 use store::orders::OrderStore;
 use store::simulated_charges::ChargeStore;
+use store::stripe_payments::StripePaymentStore;
 use ticket_code::TicketSigner;
 
 /// Topics that this service owns.
@@ -116,7 +120,6 @@ pub async fn run(
     let session = cql::connect(&config.cql).await?;
     let orders = Arc::new(OrderStore::new(Arc::clone(&session)).await?);
     let events = Arc::new(EventStore::new(Arc::clone(&session)).await?);
-    let charges = ChargeStore::new(Arc::clone(&session)).await?;
     let projection = Arc::new(Projection::new(Arc::clone(&orders)));
 
     let (newer_inventory, inventory_for_engine) = std::sync::mpsc::channel();
@@ -135,8 +138,9 @@ pub async fn run(
         registry.register().await?,
         Arc::clone(&shared.waiters),
     )?);
+    let (provider, stripe_webhooks) = payment_provider(&config.payment, &session).await?;
     let cashier = Arc::new(Cashier::new(
-        Arc::new(Simulated::new(charges)),
+        provider,
         Arc::clone(&box_office),
         Arc::clone(&orders),
     ));
@@ -254,6 +258,7 @@ pub async fn run(
         orders,
         events,
         cashier,
+        stripe_webhooks,
         ticket_signer,
     };
     server::serve(
@@ -272,6 +277,26 @@ pub async fn run(
     tasks.abort_all();
     tokio::task::spawn_blocking(move || box_office.flush()).await?;
     Ok(())
+}
+
+/// Who takes the money, and how it tells of it by itself.
+async fn payment_provider(
+    config: &PaymentConfig,
+    session: &Arc<scylla::client::session::Session>,
+) -> anyhow::Result<(Arc<dyn Provider>, Option<Arc<Webhooks>>)> {
+    let stripe = match config {
+        PaymentConfig::Simulated => {
+            let charges = ChargeStore::new(Arc::clone(session)).await?;
+            return Ok((Arc::new(Simulated::new(charges)), None));
+        }
+        PaymentConfig::Stripe(stripe) => stripe,
+    };
+    let client = Client::new(stripe.api_url.clone(), stripe.secret_key.clone())?;
+    let notes = StripePaymentStore::new(Arc::clone(session)).await?;
+    let provider = Arc::new(Stripe::new(client, notes));
+    let signatures = Signatures::new(&stripe.webhook_secrets);
+    let webhooks = Webhooks::new(signatures, Arc::clone(&provider));
+    Ok((provider, Some(Arc::new(webhooks))))
 }
 
 async fn ping(session: Arc<scylla::client::session::Session>) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Every URL and its handler.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::put;
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi as _;
@@ -9,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{orders, payments, quantities, tickets};
+use crate::http::{orders, payments, quantities, tickets, webhooks};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -26,7 +27,14 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(orders::cancel::cancel))
         .routes(routes!(orders::refund::refund))
         .routes(routes!(payments::pay))
+        .merge(api_of_webhooks())
         .routes(routes!(tickets::list))
+}
+
+fn api_of_webhooks() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::stripe))
+        .layer(DefaultBodyLimit::max(webhooks::MAX_WEBHOOK_BYTES))
 }
 
 /// The document that `svc-checkout openapi` prints.

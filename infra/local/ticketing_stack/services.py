@@ -87,7 +87,11 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "SERVICE_SECRET": catalog_secret(stack),
         }
     if service == "checkout":
-        own["CHECKOUT_TICKET_SIGNING_KEY"] = _key(stack, "checkout-ticket-signing-key")
+        own |= {
+            "CHECKOUT_TICKET_SIGNING_KEY": _key(stack, "checkout-ticket-signing-key"),
+            # SVC_CHECKOUT__CHECKOUT_PAYMENT_PROVIDER=stripe and its secrets in the caller's environment make it Stripe.
+            "CHECKOUT_PAYMENT_PROVIDER": "simulated",
+        }
     if service == "mailer":
         own |= {
             "SMTP_URL": f"smtp://{stack.address('smtp')}",

@@ -1,4 +1,5 @@
-//! The simulated provider's ledger, read as one reads somebody else's statement of account.
+//! The simulated provider's ledger, read as one reads somebody else's statement of account; and the notes on payments at
+//! Stripe, which are only what we were told: Stripe's own ledger is not read.
 
 use std::collections::HashMap;
 
@@ -28,27 +29,54 @@ pub(super) struct Charge {
     pub(super) amount: i64,
     pub(super) currency: String,
     pub(super) changed_at: Micros,
+    /// It stands in our notes of what the provider said, not in the provider's ledger.
+    pub(super) is_our_note: bool,
 }
+
+/// The statements, and whose word each is.
+const STATEMENTS: [(&str, bool); 2] = [
+    (
+        "SELECT payment_id, order_id, status, amount, currency, changed_at FROM simulated_charges",
+        false,
+    ),
+    (
+        "SELECT payment_id, order_id, status, amount, currency, changed_at FROM stripe_payments",
+        true,
+    ),
+];
 
 /// Every charge by its payment.
 pub(super) async fn read(session: &Session, scope: Scope) -> anyhow::Result<HashMap<Uuid, Charge>> {
-    let text =
-        "SELECT payment_id, order_id, status, amount, currency, changed_at FROM simulated_charges";
+    let mut charges = HashMap::new();
+    for (text, is_our_note) in STATEMENTS {
+        read_one(session, scope, text, is_our_note, &mut charges).await?;
+    }
+    Ok(charges)
+}
+
+async fn read_one(
+    session: &Session,
+    scope: Scope,
+    text: &str,
+    is_our_note: bool,
+    charges: &mut HashMap<Uuid, Charge>,
+) -> anyhow::Result<()> {
     let mut rows = session
         .query_iter(text, ())
         .await?
         .rows_stream::<(Uuid, Uuid, String, i64, String, i64)>()?;
-    let mut charges = HashMap::new();
-    while let Some(row) = rows.try_next().await.context("read simulated_charges")? {
+    while let Some(row) = rows.try_next().await.context(text.to_owned())? {
         let (payment_id, order_id, status, amount, currency, changed_at) = row;
         if !scope.has_order(order_id) {
             continue;
         }
         let status = match status.as_str() {
-            "captured" => ChargeStatus::Captured,
+            "captured" | "paid" => ChargeStatus::Captured,
             "declined" => ChargeStatus::Declined,
             "voided" => ChargeStatus::Voided,
             "refunded" => ChargeStatus::Refunded,
+            // Stripe has not said yet; whoever has tickets for it is found without a charge.
+            "open" if is_our_note => continue,
             other => bail!("payment {payment_id} has the status {other:?}"),
         };
         let charge = Charge {
@@ -57,8 +85,9 @@ pub(super) async fn read(session: &Session, scope: Scope) -> anyhow::Result<Hash
             amount,
             currency,
             changed_at,
+            is_our_note,
         };
         charges.insert(payment_id, charge);
     }
-    Ok(charges)
+    Ok(())
 }

@@ -127,6 +127,12 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
             "{currency}, minor units: captured {captured}, paid back {back}, tickets that are good {sold}"
         ));
     }
+    let noted = charges.values().filter(|charge| charge.is_our_note).count();
+    if noted > 0 {
+        report.facts.push(format!(
+            "{noted} charges are our notes of what Stripe said: its own ledger was not read"
+        ));
+    }
     let OnTheWay { captured, owed } = on_the_way;
     report.facts.push(format!(
         "on the way: {captured} charges that the box office was not told yet, {owed} refunds"

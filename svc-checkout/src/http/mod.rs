@@ -9,3 +9,4 @@ pub mod quantities;
 pub mod refusals;
 pub mod shapes;
 pub mod tickets;
+pub mod webhooks;

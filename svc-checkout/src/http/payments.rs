@@ -25,7 +25,11 @@ use crate::payment::{CashierError, Charge, ChargeEnd, Method};
 /// A charge whose answer got lost is waited for this long.
 const PENDING_PATIENCE: Duration = Duration::from_secs(10);
 const PENDING_LOOK: Duration = Duration::from_millis(200);
+/// And the provider is asked this often while it says neither yes nor no; it counts our questions.
+const PROVIDER_LOOK: Duration = Duration::from_secs(1);
 const CARD_DIGITS: usize = 16;
+/// Stripe's ids have some 30 characters; it promises no more than 255.
+const MAX_STRIPE_ID_LEN: usize = 255;
 
 /// A payment.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -47,20 +51,40 @@ pub enum MethodIn {
         /// 16 digits; spaces do not count.
         card: String,
     },
+    /// Stripe takes the money. The card is given to Stripe, by Stripe's own form, and never to us.
+    Stripe {
+        /// Id of a PaymentMethod of the kind `card`.
+        #[schema(example = "pm_card_visa")]
+        payment_method: String,
+    },
 }
 
 impl MethodIn {
     fn check(&self) -> Result<Method, Problem> {
-        let MethodIn::Simulated { card } = self;
-        let digits: String = card.chars().filter(|c| *c != ' ').collect();
-        if digits.len() == CARD_DIGITS && digits.bytes().all(|b| b.is_ascii_digit()) {
-            Ok(Method::SimulatedCard(digits))
-        } else {
-            Err(Problem::invalid(
-                "/method/card",
-                "format",
-                format!("{CARD_DIGITS} digits"),
-            ))
+        match self {
+            MethodIn::Simulated { card } => {
+                let digits: String = card.chars().filter(|c| *c != ' ').collect();
+                if digits.len() == CARD_DIGITS && digits.bytes().all(|b| b.is_ascii_digit()) {
+                    return Ok(Method::SimulatedCard(digits));
+                }
+                Err(Problem::invalid(
+                    "/method/card",
+                    "format",
+                    format!("{CARD_DIGITS} digits"),
+                ))
+            }
+            MethodIn::Stripe { payment_method: id } => {
+                let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                if id.starts_with("pm_") && id.len() <= MAX_STRIPE_ID_LEN && id.chars().all(allowed)
+                {
+                    return Ok(Method::StripePaymentMethod(id.clone()));
+                }
+                Err(Problem::invalid(
+                    "/method/payment_method",
+                    "format",
+                    "pm_ and letters or digits",
+                ))
+            }
         }
     }
 }
@@ -91,6 +115,13 @@ pub async fn pay(
     Json(body): Json<PaymentIn>,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
     let method = body.method.check()?;
+    if !app.cashier.takes(&method) {
+        return Err(Problem::invalid(
+            "/method/type",
+            "unsupported",
+            "this shop takes payments another way",
+        ));
+    }
     let order = app
         .orders
         .find(id)
@@ -138,19 +169,25 @@ fn declined() -> Problem {
 }
 
 async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
+    let started = Instant::now();
     match app.cashier.charge(order.event_id, charge).await {
         Ok(Answer::Order(order)) => Ok((*order).clone()),
         Ok(Answer::PaymentDeclined { .. }) => Err(declined()),
         // Settled by somebody else in the same moment, or the answer got lost: find the truth.
         Ok(_) | Err(CashierError::Provider(_) | CashierError::BoxOffice(SubmitError::TimedOut)) => {
-            await_truth(app, order, charge).await
+            await_truth(app, order, charge, started).await
         }
         Err(error) => Err(refusals::cashier(error)),
     }
 }
 
-/// Waits until a charge whose answer got lost is settled.
-async fn await_truth(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
+/// Waits until a charge whose answer got lost is settled, until `PENDING_PATIENCE` after it `started`.
+async fn await_truth(
+    app: &App,
+    order: &Order,
+    charge: &Charge,
+    started: Instant,
+) -> Result<Order, Problem> {
     let (order_id, payment_id) = (order.id, charge.payment_id);
     let open = OpenPayment {
         order_id,
@@ -159,7 +196,7 @@ async fn await_truth(app: &App, order: &Order, charge: &Charge) -> Result<Order,
         amount: charge.amount,
         since: Timestamp::now(),
     };
-    let started = Instant::now();
+    let mut ask_at = Instant::now();
     loop {
         let order = app
             .orders
@@ -172,16 +209,22 @@ async fn await_truth(app: &App, order: &Order, charge: &Charge) -> Result<Order,
             }
             _ => {}
         }
+        let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(refusals::pending());
+        }
         // Unknown stays unknown until the provider says so; and until the box office has heard it the order is still
         // being paid, and would refuse another card.
-        if let Ok(Some(ChargeEnd::Declined)) = app.cashier.end(payment_id).await {
-            let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
-            if let Ok(Ok(())) = timeout(left, app.cashier.resolve(&open, false)).await {
+        if ask_at <= Instant::now() {
+            let told = async {
+                let end = app.cashier.end(payment_id).await?;
+                let declined = end == Some(ChargeEnd::Declined);
+                Ok::<_, CashierError>(declined && app.cashier.resolve(&open, false).await?)
+            };
+            if let Ok(Ok(true)) = timeout(left, told).await {
                 return Err(declined());
             }
-        }
-        if started.elapsed() > PENDING_PATIENCE {
-            return Err(refusals::pending());
+            ask_at = Instant::now() + PROVIDER_LOOK;
         }
         tokio::time::sleep(PENDING_LOOK).await;
     }

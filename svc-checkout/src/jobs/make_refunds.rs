@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pauses::Pauses;
 use crate::box_office::worklist::Worklist;
 use crate::payment::Cashier;
 
@@ -15,6 +17,7 @@ const AT_ONCE: usize = 16;
 
 /// Runs until `stop`.
 pub async fn run(worklist: Arc<Worklist>, cashier: Arc<Cashier>, stop: CancellationToken) {
+    let mut pauses = Pauses::default();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -22,13 +25,19 @@ pub async fn run(worklist: Arc<Worklist>, cashier: Arc<Cashier>, stop: Cancellat
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let refunds = stream::iter(worklist.refunds());
-        refunds
-            .for_each_concurrent(AT_ONCE, async |owed| {
-                if let Err(error) = cashier.refund(&owed).await {
-                    tracing::warn!(payment_id = %owed.payment_id, %error, "refund stays owed");
-                }
+        let refunds = pauses.due(worklist.refunds(), |owed| owed.payment_id, Instant::now());
+        let mut made = stream::iter(refunds)
+            .map(|owed| {
+                let cashier = &cashier;
+                async move { (owed.payment_id, cashier.refund(&owed).await) }
             })
-            .await;
+            .buffer_unordered(AT_ONCE);
+        while let Some((payment_id, made)) = made.next().await {
+            if let Err(error) = made {
+                let error = anyhow::Error::from(error);
+                tracing::warn!(%payment_id, error = format!("{error:#}"), "refund stays owed");
+                pauses.failed(payment_id, EVERY, Instant::now());
+            }
+        }
     }
 }

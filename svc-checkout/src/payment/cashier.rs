@@ -7,7 +7,7 @@ use platform::cql::CqlError;
 use platform::ids::derived_id;
 use uuid::Uuid;
 
-use super::{Charge, ChargeEnd, Provider, Unknown};
+use super::{Charge, ChargeEnd, Method, Provider, Unknown};
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::box_office::worklist::OpenPayment;
 use crate::domain::command::{
@@ -15,8 +15,12 @@ use crate::domain::command::{
 };
 use crate::store::orders::OrderStore;
 
-/// A provider that takes longer has not answered.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A charge that takes longer has no known end: the buyer's request waits 10 s in all.
+const CHARGE_TIMEOUT: Duration = Duration::from_secs(8);
+/// A question whose answer somebody waits for.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// What a job asks of the provider for one payment; the others wait for their turn.
+const JOB_TIMEOUT: Duration = Duration::from_secs(10);
 /// A row that is behind the books catches up within this many looks.
 const MAX_LOOKS: u32 = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -56,11 +60,14 @@ impl Cashier {
         }
     }
 
+    /// Whether the provider takes what the buyer wants to pay with.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.provider.takes(method)
+    }
+
     /// Asks for the money and settles what comes of it.
     pub async fn charge(&self, event_id: Uuid, charge: &Charge) -> Result<Answer, CashierError> {
-        let end = tokio::time::timeout(PROVIDER_TIMEOUT, self.provider.charge(charge))
-            .await
-            .map_err(|_| Unknown(None))??;
+        let end = within(CHARGE_TIMEOUT, self.provider.charge(charge)).await?;
         let open = OpenPayment {
             order_id: charge.order_id,
             event_id,
@@ -73,29 +80,33 @@ impl Cashier {
 
     /// The end of a payment, as far as the provider knows.
     pub async fn end(&self, payment_id: Uuid) -> Result<Option<ChargeEnd>, CashierError> {
-        Ok(self.provider.end(payment_id).await?)
+        Ok(within(QUESTION_TIMEOUT, self.provider.end(payment_id)).await?)
     }
 
-    /// Settles a payment that somebody left open. With `void` one that the provider has not
-    /// heard of is made impossible and settled as declined; without, it stays open.
-    pub async fn resolve(&self, open: &OpenPayment, void: bool) -> Result<(), CashierError> {
-        let known = self.provider.end(open.payment_id).await?;
-        let end = match known {
-            Some(end) => end,
-            None if void => {
-                self.provider
-                    .void(open.payment_id, open.order_id, open.amount)
-                    .await?
+    /// Settles a payment that somebody left open. With `void` one that has no end at the provider is made impossible and
+    /// settled as declined; without, it stays open. Returns whether it is settled.
+    pub async fn resolve(&self, open: &OpenPayment, void: bool) -> Result<bool, CashierError> {
+        let asked = async {
+            match self.provider.end(open.payment_id).await? {
+                None if void => {
+                    let voided = self
+                        .provider
+                        .void(open.payment_id, open.order_id, open.amount);
+                    voided.await.map(Some)
+                }
+                known => Ok(known),
             }
-            None => return Ok(()),
+        };
+        let Some(end) = within(JOB_TIMEOUT, asked).await? else {
+            return Ok(false);
         };
         self.settle(open, end).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives money back and tells the box office.
     pub async fn refund(&self, owed: &RefundOwed) -> Result<(), CashierError> {
-        self.provider.refund(owed.payment_id).await?;
+        within(JOB_TIMEOUT, self.provider.refund(owed.payment_id)).await?;
         let command = Command::SettleRefund(SettleRefund {
             command_id: derived_id(owed.payment_id, &["settle-refund"]),
             event_id: owed.event_id,
@@ -108,7 +119,7 @@ impl Cashier {
 
     /// Tells the box office the end of a charge. An order that has left its books is sent along
     /// as its row.
-    async fn settle(&self, open: &OpenPayment, end: ChargeEnd) -> Result<Answer, CashierError> {
+    pub async fn settle(&self, open: &OpenPayment, end: ChargeEnd) -> Result<Answer, CashierError> {
         let mut row = None;
         let mut looks = 0;
         loop {
@@ -136,5 +147,18 @@ impl Cashier {
                 other => return Ok(other?),
             }
         }
+    }
+}
+
+/// What is dropped here may still have its effect: like a crash it leaves an unknown end.
+async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, Unknown>>,
+) -> Result<T, Unknown> {
+    match tokio::time::timeout(limit, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Unknown(Some(
+            format!("the provider took longer than {limit:?}").into(),
+        ))),
     }
 }

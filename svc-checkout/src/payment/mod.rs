@@ -5,6 +5,7 @@
 
 mod cashier;
 mod simulated;
+pub mod stripe;
 
 use futures::future::BoxFuture;
 use platform::money::Money;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 pub use cashier::{Cashier, CashierError};
 pub use simulated::Simulated;
+pub use stripe::Stripe;
 
 /// What the provider knows of a charge for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Charge {
 pub enum Method {
     /// A card of the simulated provider: 16 digits.
     SimulatedCard(String),
+    /// A PaymentMethod at Stripe, `pm_…`: who made it there gave Stripe the card, and us only its name.
+    StripePaymentMethod(String),
 }
 
 /// The provider did not answer, or not usably: the charge may have happened.
@@ -49,6 +53,8 @@ pub struct Unknown(#[source] pub Option<Box<dyn std::error::Error + Send + Sync>
 
 /// A payment provider. Every call is idempotent by payment id.
 pub trait Provider: Send + Sync {
+    /// Whether it knows what to do with this. Others are turned away before anything is asked of it.
+    fn takes(&self, method: &Method) -> bool;
     /// Takes the money.
     fn charge<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Result<ChargeEnd, Unknown>>;
     /// Makes a charge impossible, unless it has happened: then says `Paid`.

@@ -38,9 +38,15 @@ fn end_of(status: ChargeStatus) -> ChargeEnd {
 }
 
 impl Provider for Simulated {
+    fn takes(&self, method: &Method) -> bool {
+        matches!(method, Method::SimulatedCard(_))
+    }
+
     fn charge<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Result<ChargeEnd, Unknown>> {
         async move {
-            let Method::SimulatedCard(card) = &charge.method;
+            let Method::SimulatedCard(card) = &charge.method else {
+                return Err(Unknown(Some("not a simulated card".into())));
+            };
             let wanted = if card == DECLINED_CARD {
                 ChargeStatus::Declined
             } else {

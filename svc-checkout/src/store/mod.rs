@@ -3,6 +3,7 @@
 pub mod events;
 pub mod orders;
 pub mod simulated_charges;
+pub mod stripe_payments;
 
 use platform::cql::Migration;
 
@@ -19,5 +20,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0003_simulated_provider",
         text: include_str!("../../migrations/0003_simulated_provider.cql"),
+    },
+    Migration {
+        name: "0004_stripe",
+        text: include_str!("../../migrations/0004_stripe.cql"),
     },
 ];

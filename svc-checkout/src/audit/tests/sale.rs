@@ -119,6 +119,7 @@ impl Sale {
             amount: PRICE,
             currency: "EUR".to_owned(),
             changed_at,
+            is_our_note: false,
         };
         self.charges.insert(payment(n), charge);
         self.charges.get_mut(&payment(n)).unwrap()
