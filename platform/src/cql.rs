@@ -150,6 +150,11 @@ pub async fn migrate(config: &CqlConfig, migrations: &[Migration]) -> Result<(),
             None => {}
         }
         for statement in statements(migration.text) {
+            if let Some((table, column)) = added_column(&statement)
+                && has_column(&session, keyspace, table, column).await?
+            {
+                continue; // by a migration that broke off
+            }
             session.query_unpaged(statement, ()).await?;
         }
         session
@@ -176,6 +181,34 @@ fn statements(text: &str) -> impl Iterator<Item = String> {
         .filter(|statement| !statement.is_empty())
         .collect::<Vec<_>>()
         .into_iter()
+}
+
+/// Table and column of `ALTER TABLE table ADD column type`. There is no `IF NOT EXISTS` for it that both databases
+/// know.
+fn added_column(statement: &str) -> Option<(&str, &str)> {
+    let words: Vec<&str> = statement.split_whitespace().collect();
+    match words[..] {
+        ["ALTER", "TABLE", table, "ADD", column, _] => Some((table, column)),
+        _ => None,
+    }
+}
+
+async fn has_column(
+    session: &Session,
+    keyspace: &str,
+    table: &str,
+    column: &str,
+) -> Result<bool, CqlError> {
+    let found = session
+        .query_unpaged(
+            "SELECT column_name FROM system_schema.columns \
+             WHERE keyspace_name = ? AND table_name = ? AND column_name = ?",
+            (keyspace, table, column),
+        )
+        .await?
+        .into_rows_result()
+        .map_err(CqlError::answer)?;
+    Ok(found.rows_num() > 0)
 }
 
 /// Prepares a statement that may be repeated without harm (reads, plain upserts).
@@ -228,6 +261,21 @@ pub fn applied(answer: QueryResult) -> Result<bool, CqlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_that_is_added_is_found_by_its_name() {
+        assert_eq!(
+            added_column("ALTER TABLE users ADD epoch int"),
+            Some(("users", "epoch"))
+        );
+        for text in [
+            "CREATE TABLE users (epoch int PRIMARY KEY)",
+            "ALTER TABLE users DROP epoch",
+            "ALTER TABLE users WITH comment = 'x'",
+        ] {
+            assert_eq!(added_column(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_migration_splits_into_statements_without_comments() {

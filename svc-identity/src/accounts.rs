@@ -11,6 +11,7 @@ use platform::intent::{Intents, PublishError};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use crate::domain::account::Account;
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -105,40 +106,41 @@ impl Accounts {
             // As it will be read: the answer to this request and to the next one must not differ.
             created_at: Timestamp::from_millis(now.as_millis()),
         };
-        let intent = self.intents.begin(user.id).await?;
-        if !self.users.insert(&user, &password_hash, intent.id).await? {
+        let account = Account {
+            user,
+            password_hash,
+            epoch: 0,
+        };
+        let intent = self.intents.begin(account.user.id).await?;
+        if !self.users.insert(&account, intent.id).await? {
             self.intents.done(intent).await?;
             return Err(AccountError::EmailTaken);
         }
         self.intents.settle(&*self.topic, intent).await?;
-        Ok(user)
+        Ok(account.user)
     }
 
-    /// Replaces a user by what `change` makes of the newest version. It may refuse, and it may be asked several times;
-    /// a user that it leaves as it is stays at its version.
+    /// Replaces an account by what `change` makes of the newest version. It may refuse, and it may be asked several
+    /// times; an account that it leaves as it is stays at its version.
     pub async fn change<E: From<AccountError>>(
         &self,
         id: Uuid,
-        change: impl Fn(User) -> Result<User, E>,
+        change: impl Fn(Account) -> Result<Account, E>,
     ) -> Result<User, E> {
         let failed = |error: CqlError| E::from(error.into());
         for _ in 0..CHANGE_ATTEMPTS {
-            let stored = self.users.find_newest(id).await.map_err(failed)?;
-            let user = stored.ok_or(AccountError::NotFound)?.user;
-            let changed = change(user.clone())?;
-            if changed == user {
-                return Ok(user);
+            let found = self.users.find_newest(id).await.map_err(failed)?;
+            let account = found.ok_or(AccountError::NotFound)?;
+            let changed = change(account.clone())?;
+            if changed == account {
+                return Ok(account.user);
             }
             let intent = self.intents.begin(id).await.map_err(failed)?;
-            if self
-                .users
-                .update(&changed, intent.id)
-                .await
-                .map_err(failed)?
-            {
+            let updated = self.users.update(&changed, intent.id).await;
+            if updated.map_err(failed)? {
                 let published = self.intents.settle(&*self.topic, intent).await;
                 published.map_err(AccountError::from)?;
-                return Ok(changed);
+                return Ok(changed.user);
             }
             self.intents.done(intent).await.map_err(failed)?;
         }

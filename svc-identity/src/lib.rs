@@ -54,10 +54,16 @@ use crate::tokens::Tokens;
 use crate::user_topic::UserTopic;
 
 const TOPICS: &[Topic] = &[IDENTITY_USERS];
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_identity",
-    text: include_str!("../migrations/0001_identity.cql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_identity",
+        text: include_str!("../migrations/0001_identity.cql"),
+    },
+    Migration {
+        name: "0002_epochs",
+        text: include_str!("../migrations/0002_epochs.cql"),
+    },
+];
 
 const LIMITS: Limits = Limits {
     // The longest password, each character of it written as an escaped pair of surrogates, and the rest.

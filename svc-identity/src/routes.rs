@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{keys, service_tokens, sessions, users};
+use crate::http::{keys, me, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +21,8 @@ struct Base;
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Base::openapi())
         .routes(routes!(users::register))
-        .routes(routes!(users::show_me))
+        .routes(routes!(me::show_me, me::patch_me))
+        .routes(routes!(me::change_password))
         .routes(routes!(users::show))
         .routes(routes!(users::put_roles))
         .routes(routes!(sessions::sign_in))
@@ -67,6 +68,8 @@ mod tests {
         POST /v1/sessions/refresh → refresh
         POST /v1/users → register
         GET /v1/users/me → show_me
+        PATCH /v1/users/me → patch_me
+        POST /v1/users/me/password → change_password
         GET /v1/users/{id} → show
         PUT /v1/users/{id}/roles → put_roles
         ");

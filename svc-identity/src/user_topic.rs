@@ -48,7 +48,8 @@ impl Published for UserTopic {
     type Row = User;
 
     async fn read(&self, id: Uuid) -> Result<Option<User>, CqlError> {
-        Ok(self.users.find_newest(id).await?.map(|stored| stored.user))
+        let account = self.users.find_newest(id).await?;
+        Ok(account.map(|account| account.user))
     }
 
     fn version(user: &User) -> i64 {

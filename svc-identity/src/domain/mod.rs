@@ -1,11 +1,13 @@
 //! The rules: pure, without I/O, clock or wire formats.
 
+pub mod account;
 pub mod email;
 pub mod key_ring;
 pub mod locale;
 pub mod name;
 pub mod password;
 pub mod phone;
+pub mod profile;
 pub mod roles;
 pub mod session;
 pub mod user;
@@ -21,6 +23,9 @@ pub struct NotAllowed {
 }
 
 impl NotAllowed {
+    /// There is none where one is needed.
+    pub const REQUIRED: Self = Self::new("required", "a value");
+
     const fn new(rule: &'static str, allowed: &'static str) -> Self {
         Self { rule, allowed }
     }

@@ -33,13 +33,33 @@ pub struct User {
 }
 
 impl User {
-    /// The same user with other roles, one version on.
+    /// The same user, one version on.
     #[must_use]
-    pub fn with_roles(self, roles: RoleSet) -> Self {
+    pub fn next(self) -> Self {
         Self {
-            roles,
             version: self.version + 1,
             ..self
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use platform::auth::Role;
+
+    /// Somebody, at version 1.
+    pub(in crate::domain) fn user() -> User {
+        User {
+            id: Uuid::from_u128(1),
+            version: 1,
+            email: Email::parse("alice@example.com").expect("an address"),
+            name: Name::parse("Alice").expect("a name"),
+            phone: None,
+            locale: Locale::En,
+            roles: RoleSet::from([Role::Customer]),
+            email_verified: false,
+            created_at: Timestamp::EPOCH,
         }
     }
 }

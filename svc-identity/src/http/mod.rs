@@ -2,16 +2,48 @@
 
 pub mod admin;
 pub mod keys;
+pub mod me;
 pub mod service_tokens;
 pub mod sessions;
+pub mod user_shapes;
 pub mod users;
 
 use platform::cql::CqlError;
-use platform::http::{Code, Problem};
+use platform::http::{Code, IfMatch, Problem};
+use uuid::Uuid;
 
 use crate::accounts::AccountError;
+use crate::app::App;
 use crate::domain::NotAllowed;
+use crate::domain::account::Account;
+use crate::domain::user::User;
 use crate::password::PoolError;
+
+use self::user_shapes::ProfileIn;
+
+/// The account, or 404.
+async fn find(app: &App, id: Uuid) -> Result<Account, Problem> {
+    let account = app.users.find(id).await.map_err(store_problem)?;
+    account.ok_or(Problem::new(Code::NotFound))
+}
+
+/// Changes a user's profile, whoever asks.
+async fn change_profile(
+    app: &App,
+    id: Uuid,
+    if_match: &IfMatch,
+    wanted: ProfileIn,
+) -> Result<User, Problem> {
+    let change = wanted.check()?;
+    let changed = app.accounts.change(id, |account| {
+        if_match.check(account.user.version)?;
+        Ok::<_, Problem>(Account {
+            user: change.apply(account.user),
+            ..account
+        })
+    });
+    changed.await
+}
 
 /// A database that does not answer is a 503; one that answers something strange is a bug.
 fn store_problem(error: CqlError) -> Problem {

@@ -77,14 +77,16 @@ pub async fn sign_in(
         .find(&email.key())
         .await
         .map_err(store_problem)?;
-    let stored = app
+    let account = app
         .users
         .find(holder.unwrap_or(Uuid::nil()))
         .await
         .map_err(store_problem)?;
-    let hash = stored.as_ref().map(|stored| stored.password_hash.as_str());
+    let hash = account
+        .as_ref()
+        .map(|account| account.password_hash.as_str());
     let verified = app.passwords.verify(password, hash).await?;
-    let Some(stored) = stored.filter(|_| verified) else {
+    let Some(account) = account.filter(|_| verified) else {
         return Err(Problem::new(Code::BadCredentials));
     };
 
@@ -92,16 +94,19 @@ pub async fn sign_in(
     let refresh_token = RefreshToken::generate(new_id()).map_err(Problem::internal)?;
     let session = Session {
         id: refresh_token.session_id,
-        user_id: stored.user.id,
+        user_id: account.user.id,
         revoked: false,
         secret_hash: refresh_token.hash(),
+        // Of the row whose password was verified: a change of it meanwhile ends this session as well.
+        epoch: account.epoch,
+        signed_in_at: Some(now),
         expires_at: now + app.session_lifetime,
     };
     app.sessions
         .insert(&session, now)
         .await
         .map_err(store_problem)?;
-    let access_token = issue(&app, &stored.user, session.id, now).await?;
+    let access_token = issue(&app, &account.user, session.id, now).await?;
     Ok(answer(access_token, &refresh_token))
 }
 
@@ -133,12 +138,13 @@ pub async fn refresh(
         Presented::Spent => return Err(revoke_copied(&app, &session, now).await),
         Presented::Ended => return Err(ended()),
     }
-    let stored = app
+    let account = app
         .users
         .find(session.user_id)
         .await
         .map_err(store_problem)?;
-    let user = stored.ok_or(ended())?.user;
+    let account = account.filter(|account| account.epoch == session.epoch);
+    let user = account.ok_or(ended())?.user;
     // The old token is spent last: what fails before that can be repeated with it.
     let access_token = issue(&app, &user, session.id, now).await?;
     let next = RefreshToken::generate(session.id).map_err(Problem::internal)?;

@@ -3,23 +3,22 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use platform::auth::{Caller, Role, RoleSet};
-use platform::clock::Timestamp;
+use platform::auth::Role;
 use platform::http::problem::ProblemBody;
-use platform::http::{Code, ETag, IfMatch, Json, Language, Path, Problem};
+use platform::http::{IfMatch, Json, Language, Path, Problem};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::admin::Admin;
-use super::{Fields, store_problem};
+use super::user_shapes::{UserOut, answer};
+use super::{Fields, find};
 use crate::accounts::NewAccount;
 use crate::app::App;
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
 use crate::domain::phone::Phone;
-use crate::domain::user::User;
 use crate::domain::{password, roles};
 
 /// Who wants an account.
@@ -29,7 +28,7 @@ pub struct RegistrationIn {
     /// Upper and lower case are the same.
     #[schema(max_length = 254, example = "alice@example.com")]
     email: String,
-    /// Any text.
+    /// Any text that is not among those that are tried first.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024)]
     password: SecretString,
     #[schema(min_length = 1, max_length = 200, example = "Alice")]
@@ -49,45 +48,6 @@ pub struct RolesIn {
     /// Any but `service`.
     #[schema(min_items = 1, max_items = 10)]
     roles: Vec<Role>,
-}
-
-/// A user.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct UserOut {
-    id: Uuid,
-    /// As the user wrote it.
-    email: String,
-    name: String,
-    /// E.164.
-    #[schema(required = true)]
-    phone: Option<String>,
-    /// The language of mails.
-    #[schema(example = "fr")]
-    locale: &'static str,
-    #[schema(value_type = Vec<Role>)]
-    roles: RoleSet,
-    email_verified: bool,
-    created_at: Timestamp,
-}
-
-impl From<User> for UserOut {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id,
-            email: user.email.as_str().to_owned(),
-            name: user.name.as_str().to_owned(),
-            phone: user.phone.map(|phone| phone.as_str().to_owned()),
-            locale: user.locale.as_str(),
-            roles: user.roles,
-            email_verified: user.email_verified,
-            created_at: user.created_at,
-        }
-    }
-}
-
-/// A user with the version as ETag.
-fn answer(user: User) -> (ETag, Json<UserOut>) {
-    (ETag(user.version), Json(user.into()))
 }
 
 impl RegistrationIn {
@@ -138,18 +98,6 @@ pub async fn register(
     Ok((StatusCode::CREATED, answer(user)))
 }
 
-/// Who am I?
-#[utoipa::path(
-    get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
-    responses(
-        (status = 200, body = UserOut, headers(("ETag" = String))),
-        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
-    )
-)]
-pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl IntoResponse, Problem> {
-    find(&app, caller.user_id).await
-}
-
 /// A user
 #[utoipa::path(
     get, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
@@ -166,18 +114,13 @@ pub async fn show(
     _: Admin,
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
-    find(&app, id).await
-}
-
-async fn find(app: &App, id: Uuid) -> Result<(ETag, Json<UserOut>), Problem> {
-    let stored = app.users.find(id).await.map_err(store_problem)?;
-    let stored = stored.ok_or(Problem::new(Code::NotFound))?;
-    Ok(answer(stored.user))
+    Ok(answer(find(&app, id).await?.user))
 }
 
 /// Say what a user may do
 ///
-/// Access tokens that are out keep the roles that they were issued with, for 15 minutes at most.
+/// Where the roles change, every refresh token of the user is dead at once: the user signs in again. Access tokens that
+/// are out keep the roles that they were issued with, for 15 minutes at most.
 #[utoipa::path(
     put, path = "/v1/users/{id}/roles", tag = "users", security(("bearer" = [])),
     params(
@@ -206,12 +149,9 @@ pub async fn put_roles(
     let mut fields = Fields::new();
     let roles = fields.take("/roles", roles::of_person(&wanted.roles));
     let roles = fields.complete(roles)?;
-    let changed = app.accounts.change(id, |user| {
-        if_match.check(user.version)?;
-        Ok::<_, Problem>(match user.roles == roles {
-            true => user,
-            false => user.with_roles(roles),
-        })
+    let changed = app.accounts.change(id, |account| {
+        if_match.check(account.user.version)?;
+        Ok::<_, Problem>(account.with_roles(roles))
     });
     Ok(answer(changed.await?))
 }

@@ -3,6 +3,7 @@
 pub mod email_claims;
 pub mod sessions;
 pub mod signing_keys;
+mod user_row;
 pub mod users;
 
 use platform::clock::Timestamp;

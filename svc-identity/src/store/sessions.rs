@@ -31,15 +31,22 @@ pub struct Sessions {
     find_by_token: PreparedStatement,
 }
 
-type Row = (Uuid, String, Vec<u8>, CqlTimestamp);
+type Row = (
+    Uuid,
+    String,
+    Vec<u8>,
+    CqlTimestamp,
+    Option<i32>,
+    Option<CqlTimestamp>,
+);
 
 impl Sessions {
     /// Prepares the statements.
     pub async fn new(session: Arc<CqlSession>) -> Result<Self, CqlError> {
-        const FIND: &str =
-            "SELECT user_id, status, token_hash, expires_at FROM sessions WHERE session_id = ?";
-        const INSERT: &str = "INSERT INTO sessions \
-             (session_id, user_id, status, token_hash, expires_at) VALUES (?, ?, ?, ?, ?) \
+        const FIND: &str = "SELECT user_id, status, token_hash, expires_at, epoch, signed_in_at \
+             FROM sessions WHERE session_id = ?";
+        const INSERT: &str = "INSERT INTO sessions (session_id, user_id, status, token_hash, \
+             expires_at, epoch, signed_in_at) VALUES (?, ?, ?, ?, ?, ?, ?) \
              IF NOT EXISTS USING TTL ?";
         const ROTATE: &str = "UPDATE sessions USING TTL ? SET token_hash = ? \
              WHERE session_id = ? IF token_hash = ? AND status = ?";
@@ -73,6 +80,8 @@ impl Sessions {
             ACTIVE,
             new.secret_hash.as_slice(),
             to_cql(new.expires_at),
+            new.epoch,
+            new.signed_in_at.map(to_cql),
             ttl(new, now),
         );
         self.session.execute_unpaged(&self.insert, values).await?;
@@ -161,7 +170,7 @@ impl Sessions {
             .map_err(CqlError::answer)?
             .maybe_first_row::<Row>()
             .map_err(CqlError::answer)?;
-        let Some((user_id, status, token_hash, expires_at)) = row else {
+        let Some((user_id, status, token_hash, expires_at, epoch, signed_in_at)) = row else {
             return Ok(None);
         };
         let secret_hash = token_hash
@@ -172,6 +181,8 @@ impl Sessions {
             user_id,
             revoked: status != ACTIVE,
             secret_hash,
+            epoch: epoch.unwrap_or_default(),
+            signed_in_at: signed_in_at.map(from_cql),
             expires_at: from_cql(expires_at),
         }))
     }

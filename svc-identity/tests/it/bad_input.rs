@@ -43,6 +43,7 @@ async fn a_registration_that_is_wrong_names_the_field() -> anyhow::Result<()> {
             "/password",
             "length",
         ),
+        (with("password", json!("Password1")), "/password", "common"),
         (with("name", json!(" ")), "/name", "length"),
         (with("name", json!("a".repeat(201))), "/name", "length"),
         (with("name", json!("a\r\nb")), "/name", "form"),

@@ -13,7 +13,12 @@ const OPEN: [&str; 5] = [
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 2] = ["DELETE /v1/sessions/current", "GET /v1/users/me"];
+const SIGNED_IN: [&str; 4] = [
+    "DELETE /v1/sessions/current",
+    "GET /v1/users/me",
+    "PATCH /v1/users/me",
+    "POST /v1/users/me/password",
+];
 /// What admins may call.
 const ADMIN: [&str; 2] = ["GET /v1/users/{id}", "PUT /v1/users/{id}/roles"];
 

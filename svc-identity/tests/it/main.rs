@@ -4,6 +4,8 @@ mod bad_input;
 mod coverage;
 mod crashes;
 mod keys;
+mod passwords;
+mod profile;
 mod registration;
 mod roles;
 mod sessions;

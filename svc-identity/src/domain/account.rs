@@ -1,0 +1,76 @@
+//! A user together with what proves that it is him.
+
+use platform::auth::RoleSet;
+
+use super::user::User;
+
+/// A row of users. Not to be printed: it has the hash of the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// PHC string.
+    pub password_hash: String,
+    /// A session is good under the epoch in which it began and under no other. The row that says what changed ends all
+    /// sessions with it, in one write: there is no moment in which one is done and the other is not.
+    pub epoch: i32,
+}
+
+impl Account {
+    /// With another password, one version on; every session ends.
+    #[must_use]
+    pub fn with_password(self, password_hash: String) -> Self {
+        Self {
+            user: self.user.next(),
+            password_hash,
+            epoch: self.epoch.wrapping_add(1),
+        }
+    }
+
+    /// With these roles. Where they are others, one version on, and every session ends; else as it was.
+    #[must_use]
+    pub fn with_roles(self, roles: RoleSet) -> Self {
+        if self.user.roles == roles {
+            return self;
+        }
+        Self {
+            user: User {
+                roles,
+                ..self.user.next()
+            },
+            epoch: self.epoch.wrapping_add(1),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::user::tests::user;
+    use platform::auth::Role;
+
+    fn account() -> Account {
+        Account {
+            user: user(),
+            password_hash: "old".into(),
+            epoch: 3,
+        }
+    }
+
+    #[test]
+    fn a_new_password_ends_sessions_even_if_it_is_the_old_one() {
+        let changed = account().with_password("old".into());
+        assert_eq!((changed.user.version, changed.epoch), (2, 4));
+    }
+
+    #[test]
+    fn other_roles_end_sessions_and_the_same_roles_do_not() {
+        let same = account().with_roles(account().user.roles);
+        assert!(same == account());
+        let admin = account().with_roles(RoleSet::from([Role::Admin]));
+        assert_eq!((admin.user.version, admin.epoch), (2, 4));
+        assert_eq!(admin.user.roles, RoleSet::from([Role::Admin]));
+        assert_eq!(admin.password_hash, "old");
+    }
+}

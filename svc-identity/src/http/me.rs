@@ -1,0 +1,118 @@
+//! What people see and change of themselves.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use platform::auth::Caller;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, IfMatch, Json, Problem};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::user_shapes::{ProfileIn, UserOut, answer};
+use super::{Fields, find};
+use crate::app::App;
+use crate::domain::password;
+
+/// Who wants another password.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordIn {
+    #[schema(value_type = String, format = Password, max_length = 1024)]
+    current_password: SecretString,
+    /// Any text that is not among those that are tried first.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024)]
+    new_password: SecretString,
+}
+
+/// Who am I?
+#[utoipa::path(
+    get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+    )
+)]
+pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+    Ok(answer(find(&app, caller.user_id).await?.user))
+}
+
+/// Change what others know of me
+///
+/// The address cannot be changed. Access tokens that are out keep the locale that they were issued with.
+#[utoipa::path(
+    patch, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    params(("If-Match" = String, Header, description = "The ETag that the change starts from, or `*`")),
+    request_body = ProfileIn,
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 428, description = "`if-match-required`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn patch_me(
+    State(app): State<App>,
+    caller: Caller,
+    if_match: IfMatch,
+    Json(wanted): Json<ProfileIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let user = super::change_profile(&app, caller.user_id, &if_match, wanted).await?;
+    Ok(answer(user))
+}
+
+/// Choose another password
+///
+/// Every refresh token of the user is dead at once, the caller's own too: sign in again. Access tokens that are out end
+/// by themselves, after 15 minutes at most.
+#[utoipa::path(
+    post, path = "/v1/users/me/password", tag = "users", security(("bearer" = [])),
+    request_body = PasswordIn,
+    responses(
+        (status = 204),
+        (status = 401, description = "`bad-credentials`: the current password is another one; `unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn change_password(
+    State(app): State<App>,
+    caller: Caller,
+    Json(passwords): Json<PasswordIn>,
+) -> Result<StatusCode, Problem> {
+    let (current, new) = passwords.check()?;
+    let verified = find(&app, caller.user_id).await?.password_hash;
+    if !app.passwords.verify(current, Some(&verified)).await? {
+        return Err(wrong_password());
+    }
+    let hash = app.passwords.hash(new).await?;
+    let changed = app.accounts.change(caller.user_id, |account| {
+        // Somebody else may have changed it while ours was hashed, and then it is another one that is current.
+        match account.password_hash == verified {
+            true => Ok(account.with_password(hash.clone())),
+            false => Err(wrong_password()),
+        }
+    });
+    changed.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn wrong_password() -> Problem {
+    Problem::new(Code::BadCredentials).detail("the current password is another one")
+}
+
+impl PasswordIn {
+    fn check(self) -> Result<(SecretString, SecretString), Problem> {
+        let mut fields = Fields::new();
+        let current = password::check_presented(self.current_password.expose_secret());
+        let current = fields.take("/current_password", current.map(|()| self.current_password));
+        let new = password::check_new(self.new_password.expose_secret());
+        let new = fields.take("/new_password", new.map(|()| self.new_password));
+        fields.complete(current.zip(new))
+    }
+}
