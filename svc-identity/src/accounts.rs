@@ -28,7 +28,7 @@ const CHANGE_ATTEMPTS: u32 = 5;
 /// Makes and changes users.
 pub struct Accounts {
     /// Who has which address.
-    pub claims: EmailClaims,
+    pub claims: Arc<EmailClaims>,
     /// The users.
     pub users: Arc<Users>,
     /// Publications that are owed.
@@ -141,6 +141,32 @@ impl Accounts {
                 let published = self.intents.settle(&*self.topic, intent).await;
                 published.map_err(AccountError::from)?;
                 return Ok(changed.user);
+            }
+            self.intents.done(intent).await.map_err(failed)?;
+        }
+        Err(AccountError::Stale.into())
+    }
+
+    /// Erases a user for good, unless `may` refuses: the row keeps nothing but the id, the address is free for somebody
+    /// else, no token gets a next one, and the topic says that there is nobody.
+    ///
+    /// The row is first, and whatever crashes after it is finished by [`UserTopic`] when it publishes.
+    pub async fn erase<E: From<AccountError>>(
+        &self,
+        id: Uuid,
+        may: impl Fn(&Account) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: CqlError| E::from(error.into());
+        for _ in 0..CHANGE_ATTEMPTS {
+            let found = self.users.find_newest(id).await.map_err(failed)?;
+            let account = found.ok_or(AccountError::NotFound)?;
+            may(&account)?;
+            let intent = self.intents.begin(id).await.map_err(failed)?;
+            let begun = self.users.begin_erasure(&account.user, intent.id).await;
+            if begun.map_err(failed)? {
+                let published = self.intents.settle(&*self.topic, intent).await;
+                published.map_err(AccountError::from)?;
+                return Ok(());
             }
             self.intents.done(intent).await.map_err(failed)?;
         }

@@ -63,6 +63,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0002_epochs",
         text: include_str!("../migrations/0002_epochs.cql"),
     },
+    Migration {
+        name: "0003_erasure",
+        text: include_str!("../migrations/0003_erasure.cql"),
+    },
 ];
 
 const LIMITS: Limits = Limits {
@@ -112,15 +116,17 @@ pub async fn run(
 
     let session = cql::connect(&config.cql).await?;
     let users = Arc::new(Users::new(Arc::clone(&session)).await?);
+    let claims = Arc::new(EmailClaims::new(Arc::clone(&session)).await?);
     let intents = Arc::new(Intents::new(Arc::clone(&session)).await?);
     let topic = Arc::new(UserTopic::new(
         producer.clone(),
         encoder,
         Arc::clone(&users),
+        Arc::clone(&claims),
     ));
     let passwords = Arc::new(Passwords::new(&config.passwords)?);
     let accounts = Arc::new(Accounts {
-        claims: EmailClaims::new(Arc::clone(&session)).await?,
+        claims,
         users: Arc::clone(&users),
         intents: Arc::clone(&intents),
         topic: Arc::clone(&topic),

@@ -20,10 +20,10 @@ struct Base;
 /// The URLs are beside the handlers; the test below has them in one list.
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Base::openapi())
-        .routes(routes!(users::register))
-        .routes(routes!(me::show_me, me::patch_me))
+        .routes(routes!(users::register, users::list))
+        .routes(routes!(me::show_me, me::patch_me, me::erase_me))
         .routes(routes!(me::change_password))
-        .routes(routes!(users::show))
+        .routes(routes!(users::show, users::patch, users::erase))
         .routes(routes!(users::put_roles))
         .routes(routes!(sessions::sign_in))
         .routes(routes!(sessions::refresh))
@@ -66,11 +66,15 @@ mod tests {
         POST /v1/sessions → sign_in
         DELETE /v1/sessions/current → sign_out
         POST /v1/sessions/refresh → refresh
+        GET /v1/users → list
         POST /v1/users → register
+        DELETE /v1/users/me → erase_me
         GET /v1/users/me → show_me
         PATCH /v1/users/me → patch_me
         POST /v1/users/me/password → change_password
+        DELETE /v1/users/{id} → erase
         GET /v1/users/{id} → show
+        PATCH /v1/users/{id} → patch
         PUT /v1/users/{id}/roles → put_roles
         ");
     }

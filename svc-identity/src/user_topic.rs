@@ -14,7 +14,9 @@ use schemas::identity::UserSnapshot;
 use schemas::topics::{IDENTITY_USERS, Partitions};
 use uuid::Uuid;
 
+use crate::domain::account::State;
 use crate::domain::user::User;
+use crate::store::email_claims::EmailClaims;
 use crate::store::users::Users;
 
 /// `ce_source` of every record.
@@ -27,6 +29,7 @@ pub struct UserTopic {
     producer: Producer,
     encoder: platform::avro::Encoder<UserSnapshot>,
     users: Arc<Users>,
+    claims: Arc<EmailClaims>,
 }
 
 impl UserTopic {
@@ -35,11 +38,13 @@ impl UserTopic {
         producer: Producer,
         encoder: platform::avro::Encoder<UserSnapshot>,
         users: Arc<Users>,
+        claims: Arc<EmailClaims>,
     ) -> Self {
         Self {
             producer,
             encoder,
             users,
+            claims,
         }
     }
 }
@@ -47,9 +52,18 @@ impl UserTopic {
 impl Published for UserTopic {
     type Row = User;
 
+    /// Finishes an erasure before it says that there is nobody: whoever hears of it, the sweeper after a crash as well,
+    /// may take the person for gone. The claim goes while the row still has the address that leads to it.
     async fn read(&self, id: Uuid) -> Result<Option<User>, CqlError> {
-        let account = self.users.find_newest(id).await?;
-        Ok(account.map(|account| account.user))
+        match self.users.find_state(id).await? {
+            State::Living(account) => Ok(Some(account.user)),
+            State::Erasing(email) => {
+                self.claims.release(&email.key(), id).await?;
+                self.users.finish_erasure(id).await?;
+                Ok(None)
+            }
+            State::Absent | State::Erased => Ok(None),
+        }
     }
 
     fn version(user: &User) -> i64 {

@@ -2,7 +2,30 @@
 
 use platform::auth::RoleSet;
 
+use super::email::Email;
 use super::user::User;
+
+/// What there is under the id of a user.
+pub enum State {
+    /// Nothing, ever.
+    Absent,
+    /// A user.
+    Living(Account),
+    /// A user who is being erased. Of the person only the address is left, which leads to its claim.
+    Erasing(Email),
+    /// Somebody who was erased. Nothing is left but the id.
+    Erased,
+}
+
+impl State {
+    /// The account of a living user.
+    pub fn living(self) -> Option<Account> {
+        match self {
+            Self::Living(account) => Some(account),
+            Self::Absent | Self::Erasing(_) | Self::Erased => None,
+        }
+    }
+}
 
 /// A row of users. Not to be printed: it has the hash of the password.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,15 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use platform::auth::Caller;
+use platform::clock::Timestamp;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, IfMatch, Json, Problem};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::user_shapes::{ProfileIn, UserOut, answer};
-use super::{Fields, find};
+use super::{Fields, find, store_problem};
 use crate::app::App;
 use crate::domain::password;
+use crate::domain::session::Session;
 
 /// Who wants another password.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -99,6 +101,41 @@ pub async fn change_password(
         }
     });
     changed.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Erase me
+///
+/// For good, and everywhere: other services forget the person when they hear of it; orders stay, without a name. It
+/// needs a session that began with the password within the last 15 minutes. Access tokens that are out name nobody.
+#[utoipa::path(
+    delete, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was seen, if it matters")),
+    responses(
+        (status = 204),
+        (status = 401, description = "`unauthenticated`: also when the sign-in was too long ago; `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn erase_me(
+    State(app): State<App>,
+    caller: Caller,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    let session = app.sessions.find_by_token(caller.token_id).await;
+    let session = session.map_err(store_problem)?;
+    let now = Timestamp::now();
+    let erased = app.accounts.erase(caller.user_id, |account| {
+        let is_fresh = |session: &Session| session.is_fresh(account.epoch, now);
+        if !session.as_ref().is_some_and(is_fresh) {
+            return Err(Problem::new(Code::Unauthenticated)
+                .detail("sign in again, and repeat this within 15 minutes"));
+        }
+        super::check_version(if_match.as_ref(), account)
+    });
+    erased.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -45,6 +45,11 @@ async fn change_profile(
     changed.await
 }
 
+/// 412 unless the version is one that was seen; without a header every version is.
+fn check_version(if_match: Option<&IfMatch>, account: &Account) -> Result<(), Problem> {
+    if_match.map_or(Ok(()), |if_match| if_match.check(account.user.version))
+}
+
 /// A database that does not answer is a 503; one that answers something strange is a bug.
 fn store_problem(error: CqlError) -> Problem {
     match error {

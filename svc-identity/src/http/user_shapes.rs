@@ -82,16 +82,16 @@ fn parsed<T>(
     field: Option<Option<String>>,
     parse: impl FnOnce(&str) -> Result<T, NotAllowed>,
 ) -> Result<Option<T>, NotAllowed> {
-    field
-        .map(|text| parse(&text.ok_or(REQUIRED)?))
-        .transpose()
+    field.map(|text| parse(&text.ok_or(REQUIRED)?)).transpose()
 }
 
 impl ProfileIn {
     pub(super) fn check(self) -> Result<ProfileChange, Problem> {
         let mut fields = Fields::new();
         let name = fields.take("/name", parsed(self.name, Name::parse));
-        let phone = self.phone.map(|phone| phone.as_deref().map(Phone::parse).transpose());
+        let phone = self
+            .phone
+            .map(|phone| phone.as_deref().map(Phone::parse).transpose());
         let phone = fields.take("/phone", phone.transpose());
         let locale = fields.take("/locale", parsed(self.locale, Locale::parse));
         let all = (|| {

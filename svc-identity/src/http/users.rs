@@ -5,16 +5,18 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use platform::auth::Role;
 use platform::http::problem::ProblemBody;
-use platform::http::{IfMatch, Json, Language, Path, Problem};
+use platform::http::{IfMatch, Json, Language, Page, PageQuery, Path, Problem, Query};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::admin::Admin;
-use super::user_shapes::{UserOut, answer};
-use super::{Fields, find};
+use super::user_shapes::{ProfileIn, UserOut, answer};
+use super::{Fields, find, store_problem};
 use crate::accounts::NewAccount;
 use crate::app::App;
+use crate::domain::NotAllowed;
+use crate::domain::account::Account;
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -39,6 +41,23 @@ pub struct RegistrationIn {
     /// `en`, `fr` or `es`; else what `Accept-Language` likes best.
     #[schema(example = "fr")]
     locale: Option<String>,
+}
+
+/// Which users.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct UsersIn {
+    /// The one with this address, in whatever case.
+    #[param(max_length = 254)]
+    email: Option<String>,
+    /// Read by [`PageQuery`]; named here since other names are refused.
+    #[serde(rename = "cursor")]
+    #[param(ignore)]
+    _cursor: Option<String>,
+    #[serde(rename = "limit")]
+    #[param(ignore)]
+    _limit: Option<String>,
 }
 
 /// What a user may do.
@@ -115,6 +134,101 @@ pub async fn show(
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(answer(find(&app, id).await?.user))
+}
+
+/// Users
+///
+/// In no order that means anything. A page may have fewer than `limit` items, even none, and still not be the last
+/// one.
+#[utoipa::path(
+    get, path = "/v1/users", tag = "users", security(("bearer" = [])),
+    params(UsersIn, PageQuery),
+    responses(
+        (status = 200, body = Page<UserOut>),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+    )
+)]
+pub async fn list(
+    State(app): State<App>,
+    _: Admin,
+    Query(wanted): Query<UsersIn>,
+    page: PageQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let Some(email) = wanted.email else {
+        let listed = app.users.list(page.cursor()?, page.limit()).await;
+        let (users, next) = listed.map_err(store_problem)?;
+        return Ok(Json(Page::new(users, next.as_ref()).map(UserOut::from)));
+    };
+    let email = Email::parse(&email)
+        .map_err(|NotAllowed { rule, allowed }| Problem::invalid("?email", rule, allowed))?;
+    let holder = app.accounts.claims.find(&email.key()).await;
+    let account = match holder.map_err(store_problem)? {
+        Some(id) => app.users.find(id).await.map_err(store_problem)?,
+        None => None,
+    };
+    let users = account.into_iter().map(|account| account.user.into());
+    Ok(Json(Page::all(users.collect())))
+}
+
+/// Change what others know of a user
+#[utoipa::path(
+    patch, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path),
+        ("If-Match" = String, Header, description = "The ETag that the change starts from, or `*`"),
+    ),
+    request_body = ProfileIn,
+    responses(
+        (status = 200, body = UserOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 404, description = "`not-found`", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 428, description = "`if-match-required`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn patch(
+    State(app): State<App>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    if_match: IfMatch,
+    Json(wanted): Json<ProfileIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let user = super::change_profile(&app, id, &if_match, wanted).await?;
+    Ok(answer(user))
+}
+
+/// Erase a user
+///
+/// For good, and everywhere, as `DELETE /v1/users/me` does.
+#[utoipa::path(
+    delete, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen, if it matters"),
+    ),
+    responses(
+        (status = 204),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 404, description = "`not-found`", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn erase(
+    State(app): State<App>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    let may = |account: &Account| super::check_version(if_match.as_ref(), account);
+    app.accounts.erase(id, may).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Say what a user may do

@@ -17,6 +17,7 @@ pub struct EmailClaims {
     find: PreparedStatement,
     find_newest: PreparedStatement,
     insert: PreparedStatement,
+    release: PreparedStatement,
 }
 
 impl EmailClaims {
@@ -25,10 +26,12 @@ impl EmailClaims {
         const FIND: &str = "SELECT user_id FROM email_claims WHERE email = ?";
         const INSERT: &str =
             "INSERT INTO email_claims (email, user_id, claimed_at) VALUES (?, ?, ?) IF NOT EXISTS";
+        const RELEASE: &str = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
         Ok(Self {
             find: cql::prepare(&session, FIND).await?,
             find_newest: cql::prepare_serial_read(&session, FIND).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
+            release: cql::prepare_lwt(&session, RELEASE).await?,
             session,
         })
     }
@@ -61,6 +64,13 @@ impl EmailClaims {
             }
         }
         Err(failure)
+    }
+
+    /// Gives the address back, if `holder` has it. Only for somebody who is no longer a user: whoever claims it next
+    /// gets another id. On an error it may or may not be free; again is the same.
+    pub async fn release(&self, email: &EmailKey, holder: Uuid) -> Result<(), CqlError> {
+        attempt(&self.session, &self.release, (email.as_str(), holder)).await?;
+        Ok(())
     }
 
     async fn read(

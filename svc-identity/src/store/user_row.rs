@@ -8,28 +8,51 @@ use uuid::Uuid;
 
 use super::{from_cql, to_cql};
 use crate::domain::NotAllowed;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, State};
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
 use crate::domain::phone::Phone;
 use crate::domain::user::User;
 
-/// The row of a user, all of it.
-#[derive(DeserializeRow, SerializeRow)]
+/// Status of a row whose user is being erased.
+pub(super) const ERASING: &str = "erasing";
+/// Status of a row whose user was erased.
+pub(super) const ERASED: &str = "erased";
+
+/// The row of a user, all of it. Whoever was erased has no columns but the first three and the status.
+#[derive(DeserializeRow)]
 pub(super) struct Row {
-    user_id: Uuid,
+    pub(super) user_id: Uuid,
     pub(super) version: i64,
     pub(super) operation_id: Uuid,
-    email: String,
-    name: String,
+    status: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
     phone: Option<String>,
-    locale: String,
+    locale: Option<String>,
+    roles: Option<Vec<String>>,
+    email_verified: Option<bool>,
+    password_hash: Option<String>,
+    created_at: Option<CqlTimestamp>,
+    epoch: Option<i32>,
+}
+
+/// What makes a user.
+#[derive(SerializeRow)]
+pub(super) struct NewRow<'a> {
+    user_id: Uuid,
+    version: i64,
+    operation_id: Uuid,
+    email: &'a str,
+    name: &'a str,
+    phone: Option<&'a str>,
+    locale: &'a str,
     roles: Vec<String>,
     email_verified: bool,
-    password_hash: String,
+    password_hash: &'a str,
     created_at: CqlTimestamp,
-    epoch: Option<i32>,
+    epoch: i32,
 }
 
 /// What a change writes.
@@ -48,22 +71,22 @@ pub(super) struct Change<'a> {
     version_before: i64,
 }
 
-impl Row {
-    pub(super) fn new(account: &Account, operation_id: Uuid) -> Self {
+impl<'a> NewRow<'a> {
+    pub(super) fn new(account: &'a Account, operation_id: Uuid) -> Self {
         let user = &account.user;
         Self {
             user_id: user.id,
             version: user.version,
             operation_id,
-            email: user.email.as_str().to_owned(),
-            name: user.name.as_str().to_owned(),
-            phone: user.phone.as_ref().map(|phone| phone.as_str().to_owned()),
-            locale: user.locale.as_str().to_owned(),
+            email: user.email.as_str(),
+            name: user.name.as_str(),
+            phone: user.phone.as_ref().map(Phone::as_str),
+            locale: user.locale.as_str(),
             roles: role_names(user),
             email_verified: user.email_verified,
-            password_hash: account.password_hash.clone(),
+            password_hash: &account.password_hash,
             created_at: to_cql(user.created_at),
-            epoch: Some(account.epoch),
+            epoch: account.epoch,
         }
     }
 }
@@ -95,37 +118,64 @@ fn role_names(user: &User) -> Vec<String> {
         .collect()
 }
 
-impl TryFrom<Row> for Account {
+impl TryFrom<Row> for State {
     type Error = CqlError;
 
     fn try_from(row: Row) -> Result<Self, CqlError> {
-        let id = row.user_id;
-        let broken = |error: NotAllowed| CqlError::answer(format!("user {id}: {error} expected"));
+        match row.status.as_deref() {
+            None => row.account().map(Self::Living),
+            Some(ERASING) => row.email().map(Self::Erasing),
+            Some(ERASED) => Ok(Self::Erased),
+            Some(other) => Err(CqlError::Answer(format!(
+                "user {}: no status is called {other}",
+                row.user_id
+            ))),
+        }
+    }
+}
+
+impl Row {
+    fn account(self) -> Result<Account, CqlError> {
         let user = User {
-            id,
-            version: row.version,
-            email: Email::parse(&row.email).map_err(broken)?,
-            name: Name::parse(&row.name).map_err(broken)?,
-            phone: row
-                .phone
-                .as_deref()
-                .map(Phone::parse)
-                .transpose()
-                .map_err(broken)?,
-            locale: Locale::parse(&row.locale).map_err(broken)?,
+            id: self.user_id,
+            version: self.version,
+            email: self.email()?,
+            name: self.column("name", self.name.as_deref(), Name::parse)?,
+            phone: match self.phone.as_deref() {
+                Some(phone) => Some(self.column("phone", Some(phone), Phone::parse)?),
+                None => None,
+            },
+            locale: self.column("locale", self.locale.as_deref(), Locale::parse)?,
             // A role that a newer version of the service knows gives no right here.
-            roles: row
+            roles: self
                 .roles
                 .iter()
+                .flatten()
                 .filter_map(|role| role.parse::<Role>().ok())
                 .collect(),
-            email_verified: row.email_verified,
-            created_at: from_cql(row.created_at),
+            email_verified: self.email_verified.unwrap_or_default(),
+            created_at: self.column("created_at", self.created_at, |at| Ok(from_cql(at)))?,
         };
-        Ok(Self {
+        Ok(Account {
             user,
-            password_hash: row.password_hash,
-            epoch: row.epoch.unwrap_or_default(),
+            password_hash: self.column("password_hash", self.password_hash.clone(), Ok)?,
+            epoch: self.epoch.unwrap_or_default(),
         })
+    }
+
+    fn email(&self) -> Result<Email, CqlError> {
+        self.column("email", self.email.as_deref(), Email::parse)
+    }
+
+    /// A column that cannot be empty.
+    fn column<C, T>(
+        &self,
+        name: &str,
+        value: Option<C>,
+        read: impl FnOnce(C) -> Result<T, NotAllowed>,
+    ) -> Result<T, CqlError> {
+        let value = value.ok_or(NotAllowed::REQUIRED).and_then(read);
+        let id = self.user_id;
+        value.map_err(|error| CqlError::Answer(format!("user {id}: {name}: {error} expected")))
     }
 }

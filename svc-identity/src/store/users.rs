@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use super::user_row::{Change, Row};
+use super::user_row::{Change, ERASED, ERASING, NewRow, Row};
 use super::{LWT_ATTEMPTS, attempt};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, State};
+use crate::domain::user::User;
+
+/// Reads for one page of the list at most: those who were erased are read and left out.
+const MAX_READS: u32 = 5;
 
 /// The table of users.
 pub struct Users {
@@ -18,22 +23,39 @@ pub struct Users {
     find_newest: PreparedStatement,
     insert: PreparedStatement,
     update: PreparedStatement,
+    begin_erasure: PreparedStatement,
+    finish_erasure: PreparedStatement,
+    list: PreparedStatement,
+    list_after: PreparedStatement,
 }
 
 impl Users {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
-        const FIND: &str = "SELECT user_id, version, operation_id, email, name, phone, locale, \
-             roles, email_verified, password_hash, created_at, epoch FROM users WHERE user_id = ?";
+        const COLUMNS: &str = "user_id, version, operation_id, status, email, name, phone, locale, \
+             roles, email_verified, password_hash, created_at, epoch";
         const INSERT: &str = "INSERT INTO users (user_id, version, operation_id, email, name, \
              phone, locale, roles, email_verified, password_hash, created_at, epoch) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
         const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, name = ?, phone = ?, \
              locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ? \
              WHERE user_id = ? IF version = :version_before";
+        const BEGIN_ERASURE: &str = "UPDATE users SET version = ?, operation_id = ?, status = ?, \
+             name = null, phone = null, locale = null, roles = null, email_verified = null, \
+             password_hash = null, created_at = null, epoch = null \
+             WHERE user_id = ? IF version = ?";
+        const FINISH_ERASURE: &str =
+            "UPDATE users SET email = null, status = ? WHERE user_id = ? IF status = ?";
+        let select = |rest: &str| format!("SELECT {COLUMNS} FROM users {rest}");
+        let find = select("WHERE user_id = ?");
+        let list_after = select("WHERE token(user_id) > token(?) LIMIT ?");
         Ok(Self {
-            find: cql::prepare(&session, FIND).await?,
-            find_newest: cql::prepare_serial_read(&session, FIND).await?,
+            find: cql::prepare(&session, &find).await?,
+            find_newest: cql::prepare_serial_read(&session, &find).await?,
+            begin_erasure: cql::prepare_lwt(&session, BEGIN_ERASURE).await?,
+            finish_erasure: cql::prepare_lwt(&session, FINISH_ERASURE).await?,
+            list: cql::prepare(&session, &select("LIMIT ?")).await?,
+            list_after: cql::prepare(&session, &list_after).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
             update: cql::prepare_lwt(&session, UPDATE).await?,
             session,
@@ -42,19 +64,47 @@ impl Users {
 
     /// The user, if there is one.
     pub async fn find(&self, id: Uuid) -> Result<Option<Account>, CqlError> {
-        let row = self.read(&self.find, id).await?;
-        row.map(Account::try_from).transpose()
+        Ok(self.state(&self.find, id).await?.living())
     }
 
     /// The user after every change that was accepted before this call.
     pub async fn find_newest(&self, id: Uuid) -> Result<Option<Account>, CqlError> {
-        let row = self.read(&self.find_newest, id).await?;
-        row.map(Account::try_from).transpose()
+        Ok(self.find_state(id).await?.living())
+    }
+
+    /// What there is under the id, after every change that was accepted before this call.
+    pub async fn find_state(&self, id: Uuid) -> Result<State, CqlError> {
+        self.state(&self.find_newest, id).await
+    }
+
+    /// Up to `limit` users after `after`, in no order that means anything, and where the next page begins. A page may
+    /// have fewer, or none, and still not be the last one.
+    pub async fn list(
+        &self,
+        mut after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<(Vec<User>, Option<Uuid>), CqlError> {
+        let mut found = Vec::new();
+        for _ in 0..MAX_READS {
+            let rows = self.page(after, limit).await?;
+            let is_last = rows.len() < limit;
+            for row in rows {
+                after = Some(row.user_id);
+                found.extend(State::try_from(row)?.living().map(|account| account.user));
+                if found.len() == limit {
+                    return Ok((found, after));
+                }
+            }
+            if is_last {
+                return Ok((found, None));
+            }
+        }
+        Ok((found, after))
     }
 
     /// Makes the user unless the id has one; whether it did. On an error it may or may not have.
     pub async fn insert(&self, account: &Account, operation_id: Uuid) -> Result<bool, CqlError> {
-        let row = Row::new(account, operation_id);
+        let row = NewRow::new(account, operation_id);
         let mut failure = CqlError::answer("a user that is neither made nor there");
         for _ in 0..LWT_ATTEMPTS {
             match attempt(&self.session, &self.insert, &row).await {
@@ -73,10 +123,34 @@ impl Users {
     /// On an error it may or may not have. The address stays.
     pub async fn update(&self, account: &Account, operation_id: Uuid) -> Result<bool, CqlError> {
         let change = Change::new(account, operation_id);
-        let (id, version) = (account.user.id, account.user.version);
+        let next = (account.user.id, account.user.version, operation_id);
+        self.replace(&self.update, &change, next).await
+    }
+
+    /// Takes the person out of the row of `user`, but for the address; whether it did, as for an update.
+    pub async fn begin_erasure(&self, user: &User, operation_id: Uuid) -> Result<bool, CqlError> {
+        let version = user.version + 1;
+        let values = (version, operation_id, ERASING, user.id, user.version);
+        let next = (user.id, version, operation_id);
+        self.replace(&self.begin_erasure, &values, next).await
+    }
+
+    /// Takes the address out as well. On an error it may or may not have; again is the same.
+    pub async fn finish_erasure(&self, id: Uuid) -> Result<(), CqlError> {
+        attempt(&self.session, &self.finish_erasure, (ERASED, id, ERASING)).await?;
+        Ok(())
+    }
+
+    /// Runs `statement`, which makes `version` of the row out of the one before; whether it did.
+    async fn replace(
+        &self,
+        statement: &PreparedStatement,
+        values: &(impl SerializeRow + Sync),
+        (id, version, operation_id): (Uuid, i64, Uuid),
+    ) -> Result<bool, CqlError> {
         let mut failure = CqlError::answer("a change that is neither made nor refused");
         for _ in 0..LWT_ATTEMPTS {
-            match attempt(&self.session, &self.update, &change).await {
+            match attempt(&self.session, statement, values).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) => failure = error,
@@ -93,11 +167,32 @@ impl Users {
         Err(failure)
     }
 
-    async fn read(
-        &self,
-        statement: &PreparedStatement,
-        id: Uuid,
-    ) -> Result<Option<Row>, CqlError> {
+    async fn state(&self, statement: &PreparedStatement, id: Uuid) -> Result<State, CqlError> {
+        match self.read(statement, id).await? {
+            Some(row) => row.try_into(),
+            None => Ok(State::Absent),
+        }
+    }
+
+    async fn page(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Row>, CqlError> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let session = &self.session;
+        let answer = match after {
+            Some(after) => {
+                session
+                    .execute_unpaged(&self.list_after, (after, limit))
+                    .await
+            }
+            None => session.execute_unpaged(&self.list, (limit,)).await,
+        };
+        let rows = answer?.into_rows_result().map_err(CqlError::answer)?;
+        rows.rows::<Row>()
+            .map_err(CqlError::answer)?
+            .map(|row| row.map_err(CqlError::answer))
+            .collect()
+    }
+
+    async fn read(&self, statement: &PreparedStatement, id: Uuid) -> Result<Option<Row>, CqlError> {
         self.session
             .execute_unpaged(statement, (id,))
             .await?

@@ -13,14 +13,21 @@ const OPEN: [&str; 5] = [
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 4] = [
+const SIGNED_IN: [&str; 5] = [
     "DELETE /v1/sessions/current",
+    "DELETE /v1/users/me",
     "GET /v1/users/me",
     "PATCH /v1/users/me",
     "POST /v1/users/me/password",
 ];
 /// What admins may call.
-const ADMIN: [&str; 2] = ["GET /v1/users/{id}", "PUT /v1/users/{id}/roles"];
+const ADMIN: [&str; 5] = [
+    "DELETE /v1/users/{id}",
+    "GET /v1/users",
+    "GET /v1/users/{id}",
+    "PATCH /v1/users/{id}",
+    "PUT /v1/users/{id}/roles",
+];
 
 /// A call of an operation, with an id that nobody has, and without a body.
 fn call(stack: &Stack, operation: &str) -> Call {

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use e2e::Stack;
-use e2e::users::{fresh_email, id_of};
+use e2e::users::{fresh_email, id_of, register, sign_in};
 use platform::ids::new_id;
 use schemas::identity::UserSnapshot;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::value::CqlTimestamp;
 use serde_json::json;
+use uuid::Uuid;
+
+use crate::erasure::is_gone;
 
 /// As `infra/local/stack` names it.
 const KEYSPACE: &str = "identity";
@@ -17,7 +20,7 @@ const KEYSPACE: &str = "identity";
 const INTENT_BUCKETS: u128 = 16;
 const SOON: Duration = Duration::from_secs(30);
 
-async fn database(stack: &Stack) -> anyhow::Result<Session> {
+pub(crate) async fn database(stack: &Stack) -> anyhow::Result<Session> {
     let nodes: Vec<&str> = stack.cql_nodes.split(',').collect();
     Ok(SessionBuilder::new()
         .known_nodes(nodes)
@@ -65,19 +68,25 @@ async fn a_claim_without_a_user_is_carried_on_by_the_next_one_who_wants_the_addr
     Ok(())
 }
 
+/// An intent of long ago.
+async fn owe(database: &Session, aggregate: Uuid) -> anyhow::Result<()> {
+    const OWE: &str =
+        "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
+    let intent = new_id();
+    let bucket = i32::try_from(intent.as_u128() % INTENT_BUCKETS)?;
+    let values = (bucket, intent, aggregate, CqlTimestamp(0));
+    database.query_unpaged(OWE, values).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_an_old_intent_owes_is_published() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let (user, nobody) = (stack.customer().await?, new_id());
     let database = database(&stack).await?;
     let mut topic = stack.records_from_now("identity.users")?;
-    let owe = "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
     for aggregate in [user.id, nobody] {
-        let intent = new_id();
-        let bucket = i32::try_from(intent.as_u128() % INTENT_BUCKETS)?;
-        database
-            .query_unpaged(owe, (bucket, intent, aggregate, CqlTimestamp(0)))
-            .await?;
+        owe(&database, aggregate).await?;
     }
 
     let (_, snapshot) = topic.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
@@ -90,5 +99,75 @@ async fn what_an_old_intent_owes_is_published() -> anyhow::Result<()> {
         })
         .await?;
     assert_eq!(tombstone.name, "");
+    Ok(())
+}
+
+/// An erasure after which the process died.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Died {
+    BeforeTheRow,
+    AfterTheRow,
+    AfterTheClaim,
+    AfterTheAddress,
+}
+
+#[tokio::test]
+async fn a_broken_off_erasure_happened_or_it_did_not() -> anyhow::Result<()> {
+    const ROW: &str = "UPDATE users SET version = 2, operation_id = ?, status = 'erasing', name = null, \
+        phone = null, locale = null, roles = null, email_verified = null, password_hash = null, \
+        created_at = null, epoch = null WHERE user_id = ? IF version = 1";
+    const CLAIM: &str = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
+    const ADDRESS: &str =
+        "UPDATE users SET email = null, status = 'erased' WHERE user_id = ? IF status = 'erasing'";
+    let stack = Stack::from_env();
+    let database = database(&stack).await?;
+    let mut topic = stack.records_from_now("identity.users")?;
+    for died in [
+        Died::BeforeTheRow,
+        Died::AfterTheRow,
+        Died::AfterTheClaim,
+        Died::AfterTheAddress,
+    ] {
+        let user = stack.customer().await?;
+        if died >= Died::AfterTheRow {
+            database.query_unpaged(ROW, (new_id(), user.id)).await?;
+            let nobody = sign_in(stack.identity(), &user.email).await?;
+            assert!(nobody.is_none(), "{died:?}");
+            // Nobody gets the address, or the id, while it is in the making.
+            let body = json!({"email": user.email, "password": e2e::PASSWORD, "name": "Next"});
+            if died == Died::AfterTheRow {
+                let early = stack
+                    .identity()
+                    .post("/v1/users")
+                    .json(&body)
+                    .send()
+                    .await?;
+                early.expect_problem(409, "email-taken")?;
+            }
+        }
+        if died >= Died::AfterTheClaim {
+            let values = (&user.email, user.id);
+            database.query_unpaged(CLAIM, values).await?;
+        }
+        if died >= Died::AfterTheAddress {
+            database.query_unpaged(ADDRESS, (user.id,)).await?;
+        }
+        owe(&database, user.id).await?;
+        let key = user.id.to_string();
+        if died == Died::BeforeTheRow {
+            // Once when the user was made and once more.
+            for _ in 0..2 {
+                let (_, snapshot) = topic.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
+                assert_eq!((snapshot.version, &snapshot.email), (1, &user.email));
+            }
+            assert!(sign_in(stack.identity(), &user.email).await?.is_some());
+            continue;
+        }
+        let is_tombstone = |record: &e2e::SeenRecord| record.key == key && record.name.is_empty();
+        topic.wait_for("a tombstone", SOON, is_tombstone).await?;
+        is_gone(&stack, &user).await?;
+        let next = register(stack.identity(), &user.email, "Next", "en").await?;
+        assert_ne!(id_of(&next)?, user.id, "{died:?}");
+    }
     Ok(())
 }

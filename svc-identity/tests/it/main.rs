@@ -1,8 +1,10 @@
 //! svc-identity on a real stack. `make test` starts one and names it to the tests.
 
+mod admin;
 mod bad_input;
 mod coverage;
 mod crashes;
+mod erasure;
 mod keys;
 mod passwords;
 mod profile;

@@ -40,7 +40,12 @@ async fn a_new_password_ends_all_sessions_at_once() -> anyhow::Result<()> {
     let new = new.expect(200)?;
     refresh(&stack, &new["refresh_token"]).await?.expect(200)?;
     // The access token ends by itself; nobody knows the password by it.
-    let me = stack.identity().get("/v1/users/me").by(&user).send().await?;
+    let me = stack
+        .identity()
+        .get("/v1/users/me")
+        .by(&user)
+        .send()
+        .await?;
     assert_eq!(me.etag()?, "\"2\"");
     Ok(())
 }
@@ -65,7 +70,9 @@ async fn who_does_not_know_the_password_changes_nothing() -> anyhow::Result<()> 
             "{problem}"
         );
     }
-    refresh(&stack, &json!(user.refresh_token)).await?.expect(200)?;
+    refresh(&stack, &json!(user.refresh_token))
+        .await?
+        .expect(200)?;
     sign_in(&stack, &user, PASSWORD).await?.expect(200)?;
     Ok(())
 }

@@ -34,14 +34,21 @@ async fn a_change_shows_to_me_and_to_the_other_services() -> anyhow::Result<()> 
     assert_eq!(shown.expect(200)?, changed);
     let (_, snapshot) = topic.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
     assert_eq!(
-        (snapshot.version, snapshot.name.as_str(), snapshot.locale.as_str()),
+        (
+            snapshot.version,
+            snapshot.name.as_str(),
+            snapshot.locale.as_str()
+        ),
         (2, "Zoë", "es")
     );
 
     // One field at a time: the others stay. Null takes away what a user can be without.
     let without = patch(&stack, &user, "\"2\"", json!({"phone": null})).await?;
     let without = without.expect(200)?;
-    assert_eq!((&without["phone"], &without["name"]), (&Value::Null, &json!("Zoë")));
+    assert_eq!(
+        (&without["phone"], &without["name"]),
+        (&Value::Null, &json!("Zoë"))
+    );
     let same = patch(&stack, &user, "*", json!({})).await?;
     assert_eq!(same.etag()?, "\"3\"");
     // A profile is no reason to sign in again.
@@ -57,18 +64,27 @@ async fn a_change_starts_from_the_version_that_was_seen() -> anyhow::Result<()> 
     let user = stack.customer().await?;
     let body = json!({"name": "Blind"});
     let blind = stack.identity().patch("/v1/users/me").by(&user).json(&body);
-    blind.send().await?.expect_problem(428, "if-match-required")?;
+    blind
+        .send()
+        .await?
+        .expect_problem(428, "if-match-required")?;
     let stale = patch(&stack, &user, "\"7\"", body).await?;
     stale.expect_problem(412, "stale")?;
     let names = (0..5).map(|number| json!({"name": format!("Number {number}")}));
     let answers = join_all(names.map(|body| patch(&stack, &user, "\"1\"", body))).await;
     let answers: Vec<Answer> = answers.into_iter().collect::<Result<_, _>>()?;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (won, lost): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!(won.len(), 1);
     for answer in lost {
         answer.expect_problem(412, "stale")?;
     }
-    let me = stack.identity().get("/v1/users/me").by(&user).send().await?;
+    let me = stack
+        .identity()
+        .get("/v1/users/me")
+        .by(&user)
+        .send()
+        .await?;
     assert_eq!((me.etag()?.as_str(), &me.body), ("\"2\"", &won[0].body));
     Ok(())
 }
@@ -96,7 +112,12 @@ async fn a_change_that_is_wrong_names_the_field() -> anyhow::Result<()> {
             "{problem}"
         );
     }
-    let me = stack.identity().get("/v1/users/me").by(&user).send().await?;
+    let me = stack
+        .identity()
+        .get("/v1/users/me")
+        .by(&user)
+        .send()
+        .await?;
     assert_eq!(me.etag()?, "\"1\"");
     Ok(())
 }
