@@ -39,6 +39,7 @@ test: ## everything that must hold, on a stack of its own (ports + 20000)
 flash-sale: export STACK := flash-sale
 flash-sale: export STACK_OFFSET := 18000
 flash-sale: export SVC_CHECKOUT__CHECKOUT_HOLD_SECONDS := 30
+flash-sale: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
 flash-sale: buyers ?= 20000
 flash-sale: seats ?= 5000
 flash-sale: clients ?= 1024
@@ -63,6 +64,7 @@ load: ## k6 journeys with limits: make load [scenario=buy] [duration=30s] [url=h
 bench: export STACK := bench
 bench: export STACK_OFFSET := 22000
 bench: export SVC_CHECKOUT__CHECKOUT_HOLD_SECONDS := 7200
+bench: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
 bench: seconds ?= $(if $(quick),3,10)
 bench: warm_up ?= $(if $(quick),1,3)
 bench: runs ?= $(if $(quick),1,3)

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use schemas::topics::{
     CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_ORDERS,
-    CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, IDENTITY_USERS, Kind,
-    MAILER_NOTIFICATIONS, Partitions, Topic,
+    CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, IDENTITY_MAIL,
+    IDENTITY_USERS, Kind, MAILER_NOTIFICATIONS, Partitions, Topic,
 };
 use serde_json::{Map, Value, json};
 
@@ -42,6 +42,7 @@ const MAILER: &str = "svc-mailer";
 /// Every topic but those of dead letters, which each consumer has for each of its sources.
 const CHANNELS: &[Channel] = &[
     channel(IDENTITY_USERS, "user_id", "svc-identity", &[MAILER]),
+    channel(IDENTITY_MAIL, "user_id", "svc-identity", &[MAILER]),
     channel(CATALOG_EVENTS, "event_id", CATALOG, &[CHECKOUT, MAILER]),
     channel(CATALOG_INVENTORY, "event_id", CATALOG, &[CHECKOUT]),
     channel(CHECKOUT_COMMANDS, "event_id", CHECKOUT, &[CHECKOUT]),
@@ -168,6 +169,9 @@ fn kept(kind: Kind) -> &'static str {
         Kind::PersonalTable => "A table of personal data: compacted within the hour.",
         Kind::StateTable => "The box office's own state, compacted eagerly; nobody else reads it.",
         Kind::LogFor(_) => "A log that is kept for a while.",
+        Kind::SecretLog => {
+            "A log of secrets, kept for an hour; nobody but the receiver may read it."
+        }
         Kind::LogForEver => "A log that is kept for ever.",
     }
 }

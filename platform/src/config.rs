@@ -9,6 +9,6 @@ mod env;
 
 pub use common::{
     AppEnv, AuthConfig, CqlConfig, CqlCredentials, HttpConfig, KafkaConfig, LogConfig, LogFormat,
-    ServiceAuthConfig, http_url, instance_name,
+    ServiceAuthConfig, encryption_key, http_url, instance_name,
 };
 pub use env::{ConfigError, Env, LOCAL_SECRET_PREFIX, Setting, SettingProblem};

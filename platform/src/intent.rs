@@ -31,7 +31,8 @@ const HANDLER_DEADLINE: Duration = Duration::from_secs(10);
 /// A younger intent may still be in its handler's hands.
 pub const SWEEP_AFTER: Duration =
     Duration::from_secs(HANDLER_DEADLINE.as_secs() + DELIVERY_TIMEOUT.as_secs());
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often what is owed is looked for.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// A row that changes faster than it is published is given up for this time; its intent stays.
 const MAX_ROUNDS: u32 = 20;
 
@@ -113,24 +114,23 @@ fn bucket(intent_id: Uuid) -> i32 {
 }
 
 impl Intents {
-    /// Prepares the statements.
+    /// Those of the service's rows.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
+        Self::in_table(session, "intents").await
+    }
+
+    /// Those of another kind, in a table of their own with the columns of [`TABLE`].
+    pub async fn in_table(session: Arc<Session>, table: &str) -> Result<Self, CqlError> {
+        let insert = format!(
+            "INSERT INTO {table} (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)"
+        );
+        let delete = format!("DELETE FROM {table} WHERE bucket = ? AND intent_id = ?");
+        let list =
+            format!("SELECT intent_id, aggregate_id, at FROM {table} WHERE bucket = ? LIMIT 1000");
         Ok(Self {
-            insert: cql::prepare(
-                &session,
-                "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)",
-            )
-            .await?,
-            delete: cql::prepare(
-                &session,
-                "DELETE FROM intents WHERE bucket = ? AND intent_id = ?",
-            )
-            .await?,
-            list: cql::prepare(
-                &session,
-                "SELECT intent_id, aggregate_id, at FROM intents WHERE bucket = ? LIMIT 1000",
-            )
-            .await?,
+            insert: cql::prepare(&session, &insert).await?,
+            delete: cql::prepare(&session, &delete).await?,
+            list: cql::prepare(&session, &list).await?,
             session,
         })
     }
@@ -166,31 +166,46 @@ impl Intents {
         rows: &P,
         age: Duration,
     ) -> Result<usize, PublishError> {
-        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let before = (Timestamp::now().as_micros() / 1000).saturating_sub(age_ms);
         let mut settled = 0;
         for bucket in 0..BUCKETS {
-            let answer = self
-                .session
-                .execute_unpaged(&self.list, (bucket,))
-                .await
-                .map_err(CqlError::from)?
-                .into_rows_result()
-                .map_err(CqlError::answer)?;
-            let owed = answer
-                .rows::<(Uuid, Uuid, scylla::value::CqlTimestamp)>()
-                .map_err(CqlError::answer)?;
-            for row in owed {
-                let (id, aggregate_id, at) = row.map_err(CqlError::answer)?;
-                if at.0 <= before {
-                    let intent = Intent { id, aggregate_id };
-                    rows.abandoned(intent).await?;
-                    self.settle(rows, intent).await?;
-                    settled += 1;
-                }
+            for intent in self.owed(bucket, age).await? {
+                rows.abandoned(intent).await?;
+                self.settle(rows, intent).await?;
+                settled += 1;
             }
         }
         Ok(settled)
+    }
+
+    /// All intents older than `age`, for what is owed in another way than [`Published`] says.
+    pub async fn all_owed(&self, age: Duration) -> Result<Vec<Intent>, CqlError> {
+        let mut owed = Vec::new();
+        for bucket in 0..BUCKETS {
+            owed.extend(self.owed(bucket, age).await?);
+        }
+        Ok(owed)
+    }
+
+    async fn owed(&self, bucket: i32, age: Duration) -> Result<Vec<Intent>, CqlError> {
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let before = (Timestamp::now().as_micros() / 1000).saturating_sub(age_ms);
+        let answer = self
+            .session
+            .execute_unpaged(&self.list, (bucket,))
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?;
+        let rows = answer
+            .rows::<(Uuid, Uuid, scylla::value::CqlTimestamp)>()
+            .map_err(CqlError::answer)?;
+        let mut owed = Vec::new();
+        for row in rows {
+            let (id, aggregate_id, at) = row.map_err(CqlError::answer)?;
+            if at.0 <= before {
+                owed.push(Intent { id, aggregate_id });
+            }
+        }
+        Ok(owed)
     }
 
     /// Sweeps until `stop`.

@@ -19,5 +19,6 @@ pub mod run;
 pub mod shutdown;
 pub mod telemetry;
 pub mod text;
+pub mod vault;
 
 pub use run::{Main, Start, run_main, run_main_with};

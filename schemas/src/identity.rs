@@ -34,3 +34,47 @@ record!(
     "ticketing.identity.UserSnapshot",
     "../identity.users/UserSnapshot.avsc"
 );
+
+/// Somebody shall prove to read mail at his address. It bears a token: only the mailer may read it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailVerificationRequested {
+    /// The key.
+    pub user_id: Uuid,
+    /// Names the token and is no secret.
+    pub token_id: Uuid,
+    /// What the link in the mail bears. Secret.
+    pub token: String,
+    /// When the token was made.
+    pub requested_at: Micros,
+    /// After that the token is worth nothing and no mail is sent.
+    pub expires_at: Micros,
+}
+
+record!(
+    EmailVerificationRequested,
+    "identity.mail",
+    "ticketing.identity.EmailVerificationRequested",
+    "../identity.mail/EmailVerificationRequested.avsc"
+);
+
+/// Somebody wants to choose a new password. It bears a token: only the mailer may read it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordResetRequested {
+    /// The key.
+    pub user_id: Uuid,
+    /// Names the token and is no secret.
+    pub token_id: Uuid,
+    /// What the link in the mail bears. Secret.
+    pub token: String,
+    /// When the token was made.
+    pub requested_at: Micros,
+    /// After that the token is worth nothing and no mail is sent.
+    pub expires_at: Micros,
+}
+
+record!(
+    PasswordResetRequested,
+    "identity.mail",
+    "ticketing.identity.PasswordResetRequested",
+    "../identity.mail/PasswordResetRequested.avsc"
+);

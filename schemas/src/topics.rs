@@ -12,6 +12,8 @@ pub enum Kind {
     StateTable,
     /// A log kept for this many milliseconds.
     LogFor(i64),
+    /// A log of secrets that soon are worth nothing: gone within minutes of the hour for which it is kept.
+    SecretLog,
     /// A log that is the ledger: never deleted.
     LogForEver,
 }
@@ -52,6 +54,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// Users, as other services need them.
 pub const IDENTITY_USERS: Topic =
     topic("identity.users", Kind::PersonalTable, Partitions::ByKey(6));
+/// Mails that bear a token. Nobody but the mailer may read it.
+pub const IDENTITY_MAIL: Topic = topic("identity.mail", Kind::SecretLog, Partitions::ByKey(6));
 /// Events, as people see them.
 pub const CATALOG_EVENTS: Topic = topic("catalog.events", Kind::Table, Partitions::ByKey(6));
 /// What the box office may sell.
@@ -122,6 +126,12 @@ impl Kind {
             Kind::LogFor(ms) => vec![
                 ("cleanup.policy", "delete".into()),
                 ("retention.ms", text(ms)),
+            ],
+            // Only closed segments are deleted.
+            Kind::SecretLog => vec![
+                ("cleanup.policy", "delete".into()),
+                ("retention.ms", text(HOUR_MS)),
+                ("segment.ms", text(10 * MINUTE_MS)),
             ],
             Kind::LogForEver => vec![
                 ("cleanup.policy", "delete".into()),

@@ -14,9 +14,11 @@ use uuid::Uuid;
 use crate::domain::account::Account;
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
+use crate::domain::mail_link::Purpose;
 use crate::domain::name::Name;
 use crate::domain::phone::Phone;
 use crate::domain::user::User;
+use crate::mail_requests::MailRequests;
 use crate::password::{Passwords, PoolError};
 use crate::store::email_claims::EmailClaims;
 use crate::store::users::Users;
@@ -35,6 +37,8 @@ pub struct Accounts {
     pub intents: Arc<Intents>,
     /// Where users are published.
     pub topic: Arc<UserTopic>,
+    /// Asks for mails.
+    pub mails: Arc<MailRequests>,
     /// Hashes passwords.
     pub passwords: Arc<Passwords>,
 }
@@ -53,6 +57,8 @@ pub struct NewAccount {
     pub locale: Locale,
     /// What the person may do.
     pub roles: RoleSet,
+    /// Whether a mail asks the person to prove the address.
+    pub verify: bool,
 }
 
 /// Why a user was not made or changed.
@@ -112,11 +118,26 @@ impl Accounts {
             epoch: 0,
         };
         let intent = self.intents.begin(account.user.id).await?;
+        let mail = match new.verify {
+            true => Some(
+                self.mails
+                    .owe(Purpose::VerifyEmail, account.user.id)
+                    .await?,
+            ),
+            false => None,
+        };
         if !self.users.insert(&account, intent.id).await? {
             self.intents.done(intent).await?;
+            if let Some(mail) = mail {
+                self.mails.forget(mail).await?;
+            }
             return Err(AccountError::EmailTaken);
         }
         self.intents.settle(&*self.topic, intent).await?;
+        // Last: the mailer can do nothing before it knows the user.
+        if let Some(mail) = mail {
+            self.mails.settle_soon(mail);
+        }
         Ok(account.user)
     }
 

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use platform::auth::Verifier;
 
 use crate::accounts::Accounts;
+use crate::mail_requests::MailRequests;
 use crate::password::Passwords;
 use crate::service_secrets::ServiceSecrets;
 use crate::store::sessions::Sessions;
@@ -18,6 +19,10 @@ use crate::tokens::Tokens;
 pub struct App {
     /// Makes and changes users.
     pub accounts: Arc<Accounts>,
+    /// Asks for mails, and knows the links in them.
+    pub mails: Arc<MailRequests>,
+    /// Whether who registers is asked by mail to prove the address.
+    pub verify_at_registration: bool,
     /// Reads users.
     pub users: Arc<Users>,
     /// Verifies passwords.

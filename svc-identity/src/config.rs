@@ -3,11 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use platform::config::{
-    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, instance_name,
+    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, encryption_key, instance_name,
 };
+use platform::vault::KEY_BYTES;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
 use crate::domain::email::Email;
@@ -16,8 +15,6 @@ use crate::service_secrets::ServiceSecrets;
 
 /// The password of the local stack's users. Everyone can read it here, so production refuses it.
 const LOCAL_PASSWORD: &str = "correct horse battery staple";
-/// Bytes of the key that encrypts the signing keys: AES-256.
-pub const KEY_ENCRYPTION_KEY_BYTES: usize = 32;
 /// Who may ask for a token, and the setting with its secret.
 const SERVICES: [(&str, &str); 1] = [("svc-catalog", "IDENTITY_SECRET_OF_SVC_CATALOG")];
 /// Shortest secret of a service: 32 characters of base64 are 192 bits.
@@ -41,7 +38,9 @@ pub struct Config {
     /// When a user must sign in again (`IDENTITY_SESSION_LIFETIME`).
     pub session_lifetime: Duration,
     /// Encrypts the signing keys at rest (`IDENTITY_KEY_ENCRYPTION_KEY`).
-    pub key_encryption_key: SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>,
+    pub key_encryption_key: SecretBox<[u8; KEY_BYTES]>,
+    /// Whether who registers is asked by mail to prove the address (`IDENTITY_VERIFY_AT_REGISTRATION`).
+    pub verify_at_registration: bool,
     /// Who is made admin at the first start, if anyone.
     pub first_admin: Option<FirstAdmin>,
     /// The secrets of the services that may have a token.
@@ -94,7 +93,8 @@ impl Config {
             30 * DAY,
             Duration::from_secs(60)..=365 * DAY,
         );
-        let key_encryption_key = key_encryption_key(env);
+        let key_encryption_key = encryption_key(env, "IDENTITY_KEY_ENCRYPTION_KEY");
+        let verify_at_registration = env.or("IDENTITY_VERIFY_AT_REGISTRATION", true);
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
         Some(Self {
@@ -106,6 +106,7 @@ impl Config {
             passwords: passwords?,
             session_lifetime: session_lifetime?,
             key_encryption_key: key_encryption_key?,
+            verify_at_registration: verify_at_registration?,
             first_admin: first_admin?,
             service_secrets: service_secrets?,
         })
@@ -141,20 +142,6 @@ impl PasswordConfig {
             queue: queue?,
         })
     }
-}
-
-fn key_encryption_key(env: &mut Env) -> Option<SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>> {
-    const NAME: &str = "IDENTITY_KEY_ENCRYPTION_KEY";
-    let text = env.secret(NAME)?;
-    let bytes = STANDARD.decode(text.expose_secret().trim()).ok();
-    let key = bytes.and_then(|bytes| bytes.try_into().ok());
-    if key.is_none() {
-        env.reject(
-            NAME,
-            "32 random bytes in base64, such as `openssl rand -base64 32` prints",
-        );
-    }
-    key.map(|key| SecretBox::new(Box::new(key)))
 }
 
 /// A service without a secret here gets no token.

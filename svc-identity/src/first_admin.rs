@@ -20,6 +20,7 @@ pub async fn ensure(accounts: &Accounts, first: FirstAdmin) -> anyhow::Result<()
         phone: None,
         locale: Locale::En,
         roles: roles::of_first_admin(),
+        verify: false,
     };
     match accounts.create(new).await {
         Ok(user) => tracing::info!(user_id = %user.id, "the first admin was made"),

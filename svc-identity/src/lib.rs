@@ -9,7 +9,7 @@ pub mod domain;
 pub mod first_admin;
 pub mod http;
 pub mod jobs;
-pub mod key_vault;
+pub mod mail_requests;
 pub mod password;
 mod routes;
 pub mod service_secrets;
@@ -34,8 +34,9 @@ use platform::kafka::producer::Producer;
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
+use platform::vault::Vault;
 use schemas::identity::UserSnapshot;
-use schemas::topics::{IDENTITY_USERS, Topic};
+use schemas::topics::{IDENTITY_MAIL, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,7 @@ pub use routes::openapi;
 use crate::accounts::Accounts;
 use crate::app::App;
 use crate::config::{Config, MigrateConfig};
-use crate::key_vault::KeyVault;
+use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::password::Passwords;
 use crate::store::email_claims::EmailClaims;
 use crate::store::sessions::Sessions;
@@ -53,7 +54,7 @@ use crate::store::users::Users;
 use crate::tokens::Tokens;
 use crate::user_topic::UserTopic;
 
-const TOPICS: &[Topic] = &[IDENTITY_USERS];
+const TOPICS: &[Topic] = &[IDENTITY_USERS, IDENTITY_MAIL];
 const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0001_identity",
@@ -66,6 +67,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0003_erasure",
         text: include_str!("../migrations/0003_erasure.cql"),
+    },
+    Migration {
+        name: "0004_mail_links",
+        text: include_str!("../migrations/0004_mail_links.cql"),
     },
 ];
 
@@ -124,21 +129,27 @@ pub async fn run(
         Arc::clone(&users),
         Arc::clone(&claims),
     ));
+    let encoders = MailEncoders::register(&registry).await?;
+    let mails = MailRequests::new(&session, Arc::clone(&users), producer.clone(), encoders).await?;
+    let mails = Arc::new(mails);
     let passwords = Arc::new(Passwords::new(&config.passwords)?);
     let accounts = Arc::new(Accounts {
         claims,
         users: Arc::clone(&users),
         intents: Arc::clone(&intents),
         topic: Arc::clone(&topic),
+        mails: Arc::clone(&mails),
         passwords: Arc::clone(&passwords),
     });
-    let vault = KeyVault::new(&config.key_encryption_key)?;
+    let vault = Vault::new(&config.key_encryption_key)?;
     let keys = signing_keys::open(&SigningKeys::new(Arc::clone(&session)).await?, &vault).await?;
     if let Some(first) = config.first_admin {
         first_admin::ensure(&accounts, first).await?;
     }
     let app = App {
         accounts,
+        mails: Arc::clone(&mails),
+        verify_at_registration: config.verify_at_registration,
         users,
         passwords,
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
@@ -160,12 +171,17 @@ pub async fn run(
         shutdown.clone(),
     ));
     let stop_jobs = CancellationToken::new();
-    let sweeper = tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone()));
+    let jobs = [
+        tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
+        tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
+    ];
 
     tracing::info!(instance = config.instance_name, "ready");
     server::serve(listeners.http, routes::router(app), LIMITS, shutdown).await?;
     stop_jobs.cancel();
-    sweeper.await?;
+    for job in jobs {
+        job.await?;
+    }
     producer.flush()?;
     Ok(())
 }
@@ -177,6 +193,7 @@ pub async fn migrate(env: Env) -> anyhow::Result<()> {
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     registry.require_compatibility().await?;
     registry.register::<UserSnapshot>().await?;
+    MailEncoders::register(&registry).await?;
     topics::create(&config.kafka, TOPICS).await?;
     Ok(())
 }

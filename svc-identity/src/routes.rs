@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{keys, me, service_tokens, sessions, users};
+use crate::http::{keys, mail_links, me, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::sign_in))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::sign_out))
+        .routes(routes!(mail_links::ask_for_reset))
+        .routes(routes!(mail_links::reset_password))
+        .routes(routes!(mail_links::ask_for_verification))
+        .routes(routes!(mail_links::verify_email))
         .routes(routes!(keys::jwks))
         .routes(routes!(keys::openid_configuration))
 }
@@ -63,6 +67,10 @@ mod tests {
         insta::assert_snapshot!(urls, @r"
         GET /.well-known/jwks.json → jwks
         GET /.well-known/openid-configuration → openid_configuration
+        POST /v1/email-verifications → ask_for_verification
+        POST /v1/email-verifications/confirm → verify_email
+        POST /v1/password-resets → ask_for_reset
+        POST /v1/password-resets/confirm → reset_password
         POST /v1/sessions → sign_in
         DELETE /v1/sessions/current → sign_out
         POST /v1/sessions/refresh → refresh

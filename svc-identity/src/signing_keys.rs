@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::EncodingKey;
 use platform::clock::Timestamp;
+use platform::vault::Vault;
 use secrecy::ExposeSecret as _;
 
 use crate::domain::key_ring::KeyRing;
-use crate::key_vault::KeyVault;
 use crate::store::signing_keys::{SigningKeys, StoredKey};
 use crate::tokens::SigningKey;
 
@@ -18,7 +18,7 @@ use crate::tokens::SigningKey;
 const FIRST: i32 = 1;
 
 /// All keys. When there is none, one is made; of instances that start together all get the same one.
-pub async fn open(store: &SigningKeys, vault: &KeyVault) -> anyhow::Result<KeyRing<SigningKey>> {
+pub async fn open(store: &SigningKeys, vault: &Vault) -> anyhow::Result<KeyRing<SigningKey>> {
     let mut stored = store.list().await?;
     if stored.is_empty() {
         let inserted = store
@@ -41,7 +41,7 @@ pub async fn open(store: &SigningKeys, vault: &KeyVault) -> anyhow::Result<KeyRi
     Ok(KeyRing::new(first, later))
 }
 
-fn generate(vault: &KeyVault, sequence: i32, signs_from: Timestamp) -> anyhow::Result<StoredKey> {
+fn generate(vault: &Vault, sequence: i32, signs_from: Timestamp) -> anyhow::Result<StoredKey> {
     let pair = Ed25519KeyPair::generate()?;
     let public_key = pair.public_key().as_ref().to_vec();
     let key_id = thumbprint(&public_key);
@@ -55,7 +55,7 @@ fn generate(vault: &KeyVault, sequence: i32, signs_from: Timestamp) -> anyhow::R
     })
 }
 
-fn unseal(vault: &KeyVault, stored: StoredKey) -> anyhow::Result<SigningKey> {
+fn unseal(vault: &Vault, stored: StoredKey) -> anyhow::Result<SigningKey> {
     let StoredKey {
         key_id,
         public_key,

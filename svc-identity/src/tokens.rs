@@ -1,4 +1,4 @@
-//! Access tokens and the keys that sign them; refresh tokens.
+//! Access tokens and the keys that sign them; tokens that mean something to us alone.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
@@ -14,10 +14,10 @@ use crate::domain::key_ring::{ACCESS_TOKEN_LIFETIME, KeyRing};
 use crate::domain::session::SecretHash;
 use crate::domain::user::User;
 
-/// Bytes of the secret in a refresh token.
+/// Bytes of the secret in an opaque token.
 const SECRET_BYTES: usize = 32;
-/// Characters of a refresh token: base64 of the session's id and the secret.
-pub const REFRESH_TOKEN_LEN: usize = (16 + SECRET_BYTES) / 3 * 4;
+/// Characters of an opaque token: base64 of the id and the secret.
+pub const OPAQUE_TOKEN_LEN: usize = (16 + SECRET_BYTES) / 3 * 4;
 
 /// A key that can sign.
 pub struct SigningKey {
@@ -99,40 +99,41 @@ impl Tokens {
     }
 }
 
-/// What a client keeps to get the next access token: the session and a secret of 256 random bits.
-pub struct RefreshToken {
-    /// The session.
-    pub session_id: Uuid,
+/// A token that only this service reads: the id of a row and a secret of 256 random bits. Refresh tokens, and those that
+/// links in mails bear.
+pub struct OpaqueToken {
+    /// Names the row: the session, or the link.
+    pub id: Uuid,
     secret: [u8; SECRET_BYTES],
 }
 
-impl RefreshToken {
-    /// A new one for the session.
+impl OpaqueToken {
+    /// A new one with this id.
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub fn generate(session_id: Uuid) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn generate(id: Uuid) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut secret = [0; SECRET_BYTES];
         rand::fill(&mut secret)?;
-        Ok(Self { session_id, secret })
+        Ok(Self { id, secret })
     }
 
-    /// Reads what [`RefreshToken::text`] wrote.
+    /// Reads what [`OpaqueToken::text`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != REFRESH_TOKEN_LEN {
+        if text.len() != OPAQUE_TOKEN_LEN {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (session_id, secret) = bytes.split_at_checked(16)?;
+        let (id, secret) = bytes.split_at_checked(16)?;
         Some(Self {
-            session_id: Uuid::from_slice(session_id).ok()?,
+            id: Uuid::from_slice(id).ok()?,
             secret: secret.try_into().ok()?,
         })
     }
 
     /// The token as the client gets it.
     pub fn text(&self) -> SecretString {
-        let bytes = [self.session_id.as_bytes(), self.secret.as_slice()].concat();
+        let bytes = [self.id.as_bytes(), self.secret.as_slice()].concat();
         SecretString::from(URL_SAFE_NO_PAD.encode(bytes))
     }
 
@@ -150,27 +151,24 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     #[test]
-    fn a_refresh_token_survives_its_text() {
-        let token = RefreshToken::generate(Uuid::from_u128(7)).unwrap();
+    fn an_opaque_token_survives_its_text() {
+        let token = OpaqueToken::generate(Uuid::from_u128(7)).unwrap();
         let text = token.text();
-        assert_eq!(text.expose_secret().len(), REFRESH_TOKEN_LEN);
-        let read = RefreshToken::parse(text.expose_secret()).unwrap();
-        assert_eq!(
-            (read.session_id, read.hash()),
-            (token.session_id, token.hash())
-        );
+        assert_eq!(text.expose_secret().len(), OPAQUE_TOKEN_LEN);
+        let read = OpaqueToken::parse(text.expose_secret()).unwrap();
+        assert_eq!((read.id, read.hash()), (token.id, token.hash()));
         assert_ne!(
-            RefreshToken::generate(token.session_id).unwrap().hash(),
+            OpaqueToken::generate(token.id).unwrap().hash(),
             token.hash()
         );
     }
 
     #[test]
-    fn garbage_is_no_refresh_token() {
-        let long = "A".repeat(REFRESH_TOKEN_LEN + 1);
-        let signs = "!".repeat(REFRESH_TOKEN_LEN);
+    fn garbage_is_no_opaque_token() {
+        let long = "A".repeat(OPAQUE_TOKEN_LEN + 1);
+        let signs = "!".repeat(OPAQUE_TOKEN_LEN);
         for text in ["", "A", &long, &signs] {
-            assert!(RefreshToken::parse(text).is_none(), "{text}");
+            assert!(OpaqueToken::parse(text).is_none(), "{text}");
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::store::email_claims::EmailClaims;
 use crate::store::users::Users;
 
 /// `ce_source` of every record.
-const SOURCE: &str = "/svc-identity";
+pub(crate) const SOURCE: &str = "/svc-identity";
 /// What the ids of tombstones are derived with in place of a version.
 const ERASED: &str = "erased";
 

@@ -8,7 +8,8 @@ use lettre::transport::smtp::SmtpTransportBuilder;
 use platform::config::{
     self, AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, Setting as _,
 };
-use secrecy::ExposeSecret as _;
+use platform::vault::KEY_BYTES;
+use secrecy::{ExposeSecret as _, SecretBox};
 use url::Url;
 
 /// Everything that `serve` needs.
@@ -30,6 +31,8 @@ pub struct Config {
     pub smtp: SmtpConfig,
     /// Links in mails begin with it (`PUBLIC_URL`).
     pub public_url: Url,
+    /// Seals the tokens of mails that wait (`MAILER_KEY_ENCRYPTION_KEY`).
+    pub key_encryption_key: SecretBox<[u8; KEY_BYTES]>,
 }
 
 /// Everything that `migrate` needs.
@@ -73,6 +76,7 @@ impl Config {
                 .ok()
                 .filter(|url| matches!(url.scheme(), "http" | "https"))
         });
+        let key_encryption_key = config::encryption_key(env, "MAILER_KEY_ENCRYPTION_KEY");
         Some(Self {
             app_env: app_env?,
             instance: instance?,
@@ -82,6 +86,7 @@ impl Config {
             cql: cql?,
             smtp: smtp?,
             public_url: public_url?,
+            key_encryption_key: key_encryption_key?,
         })
     }
 }

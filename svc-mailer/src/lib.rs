@@ -32,8 +32,9 @@ use platform::kafka::producer::Producer;
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
+use platform::vault::Vault;
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic,
+    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic,
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
@@ -64,7 +65,12 @@ const MIGRATIONS: [Migration; 1] = [Migration {
     text: include_str!("../migrations/0001_notifications.cql"),
 }];
 const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
-const READ_TOPICS: [Topic; 3] = [CHECKOUT_PAYMENTS, IDENTITY_USERS, CATALOG_EVENTS];
+const READ_TOPICS: [Topic; 4] = [
+    CHECKOUT_PAYMENTS,
+    IDENTITY_USERS,
+    IDENTITY_MAIL,
+    CATALOG_EVENTS,
+];
 /// How long dialogues with the mail server may take to end when the service stops. One that is cut then counts as a
 /// crash: its mail may come twice.
 const ATTEMPTS_DEADLINE: Duration = Duration::from_secs(10);
@@ -204,6 +210,7 @@ async fn app(
         lists: NotificationLists::new(Arc::clone(session)).await?,
         recipients: Recipients::new(Arc::clone(session)).await?,
         events: Events::new(Arc::clone(session)).await?,
+        vault: Vault::new(&config.key_encryption_key)?,
         renderer: Renderer::new(config.public_url.clone())?,
         smtp: Smtp::new(&config.smtp),
         announcer,

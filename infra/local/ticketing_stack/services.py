@@ -97,6 +97,7 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "SMTP_URL": f"smtp://{stack.address('smtp')}",
             "MAIL_FROM": "Tickets <tickets@example.com>",
             "PUBLIC_URL": stack.origin,
+            "MAILER_KEY_ENCRYPTION_KEY": _key(stack, "mailer-key-encryption-key"),
         }
     return own | _overrides(name)
 

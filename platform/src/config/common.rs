@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
-use secrecy::SecretString;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{Env, Setting};
+use crate::vault::KEY_BYTES;
 
 /// Longest list of addresses in one setting.
 const MAX_NODES: usize = 32;
@@ -52,6 +55,20 @@ pub fn instance_name(env: &mut Env) -> Option<String> {
                 .then(|| text.to_owned())
         },
     )
+}
+
+/// The key of a [`Vault`](crate::vault::Vault), in base64. Secret.
+pub fn encryption_key(env: &mut Env, name: &str) -> Option<SecretBox<[u8; KEY_BYTES]>> {
+    let text = env.secret(name)?;
+    let bytes = STANDARD.decode(text.expose_secret().trim()).ok();
+    let key = bytes.and_then(|bytes| bytes.try_into().ok());
+    if key.is_none() {
+        env.reject(
+            name,
+            "32 random bytes in base64, such as `openssl rand -base64 32` prints",
+        );
+    }
+    key.map(|key| SecretBox::new(Box::new(key)))
 }
 
 /// Where the service listens.

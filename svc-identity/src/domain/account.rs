@@ -50,6 +50,26 @@ impl Account {
         }
     }
 
+    /// With a password that was chosen by a link in a mail: whoever did reads mail at the address.
+    #[must_use]
+    pub fn recovered(self, password_hash: String) -> Self {
+        let mut recovered = self.with_password(password_hash);
+        recovered.user.email_verified = true;
+        recovered
+    }
+
+    /// With a proved address, one version on.
+    #[must_use]
+    pub fn with_verified_email(self) -> Self {
+        Self {
+            user: User {
+                email_verified: true,
+                ..self.user.next()
+            },
+            ..self
+        }
+    }
+
     /// With these roles. Where they are others, one version on, and every session ends; else as it was.
     #[must_use]
     pub fn with_roles(self, roles: RoleSet) -> Self {
@@ -85,6 +105,16 @@ mod tests {
     fn a_new_password_ends_sessions_even_if_it_is_the_old_one() {
         let changed = account().with_password("old".into());
         assert_eq!((changed.user.version, changed.epoch), (2, 4));
+    }
+
+    #[test]
+    fn a_recovered_account_has_a_proved_address() {
+        let recovered = account().recovered("new".into());
+        assert!(recovered.user.email_verified);
+        assert_eq!((recovered.user.version, recovered.epoch), (2, 4));
+        let verified = account().with_verified_email();
+        assert!(verified.user.email_verified);
+        assert_eq!((verified.user.version, verified.epoch), (2, 3));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod account;
 pub mod email;
 pub mod key_ring;
 pub mod locale;
+pub mod mail_link;
 pub mod name;
 pub mod password;
 pub mod phone;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod keys;
+pub mod mail_links;
 pub mod me;
 pub mod service_tokens;
 pub mod sessions;

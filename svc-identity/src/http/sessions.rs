@@ -19,7 +19,7 @@ use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
 use crate::domain::password;
 use crate::domain::session::{Presented, Session};
 use crate::domain::user::User;
-use crate::tokens::RefreshToken;
+use crate::tokens::OpaqueToken;
 
 /// Who wants to sign in.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -91,9 +91,9 @@ pub async fn sign_in(
     };
 
     let now = Timestamp::now();
-    let refresh_token = RefreshToken::generate(new_id()).map_err(Problem::internal)?;
+    let refresh_token = OpaqueToken::generate(new_id()).map_err(Problem::internal)?;
     let session = Session {
-        id: refresh_token.session_id,
+        id: refresh_token.id,
         user_id: account.user.id,
         revoked: false,
         secret_hash: refresh_token.hash(),
@@ -125,11 +125,11 @@ pub async fn refresh(
     State(app): State<App>,
     Json(presented): Json<RefreshIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let presented = RefreshToken::parse(presented.refresh_token.expose_secret()).ok_or(ended())?;
+    let presented = OpaqueToken::parse(presented.refresh_token.expose_secret()).ok_or(ended())?;
     let now = Timestamp::now();
     let session = app
         .sessions
-        .find(presented.session_id)
+        .find(presented.id)
         .await
         .map_err(store_problem)?;
     let session = session.ok_or(ended())?;
@@ -147,7 +147,7 @@ pub async fn refresh(
     let user = account.ok_or(ended())?.user;
     // The old token is spent last: what fails before that can be repeated with it.
     let access_token = issue(&app, &user, session.id, now).await?;
-    let next = RefreshToken::generate(session.id).map_err(Problem::internal)?;
+    let next = OpaqueToken::generate(session.id).map_err(Problem::internal)?;
     let rotated = app
         .sessions
         .rotate(&session, &next.hash(), now)
@@ -213,7 +213,7 @@ async fn issue(
         .map_err(Problem::internal)
 }
 
-fn answer(access_token: String, refresh_token: &RefreshToken) -> impl IntoResponse + use<> {
+fn answer(access_token: String, refresh_token: &OpaqueToken) -> impl IntoResponse + use<> {
     let tokens = TokensOut {
         access_token,
         token_type: "Bearer",

@@ -70,7 +70,7 @@ pub struct RolesIn {
 }
 
 impl RegistrationIn {
-    fn check(self, preferred: Language) -> Result<NewAccount, Problem> {
+    fn check(self, preferred: Language, verify: bool) -> Result<NewAccount, Problem> {
         let mut fields = Fields::new();
         let email = fields.take("/email", Email::parse(&self.email));
         let password = password::check_new(self.password.expose_secret());
@@ -88,6 +88,7 @@ impl RegistrationIn {
                 phone: phone?,
                 locale: locale?,
                 roles: roles::of_new_user(),
+                verify,
             })
         })();
         fields.complete(all)
@@ -96,7 +97,7 @@ impl RegistrationIn {
 
 /// Register
 ///
-/// The new user has the role `customer`.
+/// The new user has the role `customer`, and gets a mail with which to prove the address.
 #[utoipa::path(
     post, path = "/v1/users", tag = "users",
     request_body = RegistrationIn,
@@ -112,7 +113,7 @@ pub async fn register(
     preferred: Language,
     Json(registration): Json<RegistrationIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let new = registration.check(preferred)?;
+    let new = registration.check(preferred, app.verify_at_registration)?;
     let user = app.accounts.create(new).await?;
     Ok((StatusCode::CREATED, answer(user)))
 }

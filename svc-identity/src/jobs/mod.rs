@@ -1,3 +1,4 @@
 //! Timed loops.
 
+pub mod request_mails;
 pub mod sweep_intents;

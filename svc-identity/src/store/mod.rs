@@ -1,10 +1,13 @@
 //! CQL: its texts, and rows to values and back.
 
 pub mod email_claims;
+pub mod mail_links;
 pub mod sessions;
 pub mod signing_keys;
 mod user_row;
 pub mod users;
+
+use std::time::Duration;
 
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
@@ -32,6 +35,11 @@ async fn attempt(
     values: impl SerializeRow,
 ) -> Result<bool, CqlError> {
     cql::applied(session.execute_unpaged(statement, values).await?)
+}
+
+/// A TTL. One of zero means for ever.
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
 fn to_cql(at: Timestamp) -> CqlTimestamp {

@@ -10,7 +10,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{LWT_ATTEMPTS, attempt, from_cql, to_cql};
+use super::{LWT_ATTEMPTS, attempt, from_cql, seconds, to_cql};
 use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
 use crate::domain::session::{SecretHash, Session};
 
@@ -191,8 +191,4 @@ impl Sessions {
 /// What is left of the session, at least a second: a TTL of zero would mean for ever.
 fn ttl(session: &Session, now: Timestamp) -> i32 {
     seconds(session.expires_at.since(now)).max(1)
-}
-
-fn seconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }

@@ -22,7 +22,7 @@ pub struct StoredKey {
     pub key_id: String,
     /// 32 bytes.
     pub public_key: Vec<u8>,
-    /// What [`crate::key_vault`] made of the private part.
+    /// What [`platform::vault`] made of the private part.
     pub sealed_private_key: Vec<u8>,
     /// When it takes over from the key before.
     pub signs_from: Timestamp,

@@ -5,19 +5,23 @@ use e2e::{Call, Role, Stack};
 use platform::ids::new_id;
 
 /// What anyone may call.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 8] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
+    "POST /v1/email-verifications/confirm",
+    "POST /v1/password-resets",
+    "POST /v1/password-resets/confirm",
     "POST /v1/sessions",
     "POST /v1/sessions/refresh",
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 5] = [
+const SIGNED_IN: [&str; 6] = [
     "DELETE /v1/sessions/current",
     "DELETE /v1/users/me",
     "GET /v1/users/me",
     "PATCH /v1/users/me",
+    "POST /v1/email-verifications",
     "POST /v1/users/me/password",
 ];
 /// What admins may call.

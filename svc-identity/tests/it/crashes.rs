@@ -70,12 +70,17 @@ async fn a_claim_without_a_user_is_carried_on_by_the_next_one_who_wants_the_addr
 
 /// An intent of long ago.
 async fn owe(database: &Session, aggregate: Uuid) -> anyhow::Result<()> {
-    const OWE: &str =
-        "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
+    owe_in(database, "intents", aggregate).await
+}
+
+/// An intent of long ago, of the kind that `table` has.
+pub(crate) async fn owe_in(database: &Session, table: &str, user: Uuid) -> anyhow::Result<()> {
+    let owe =
+        format!("INSERT INTO {table} (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)");
     let intent = new_id();
     let bucket = i32::try_from(intent.as_u128() % INTENT_BUCKETS)?;
-    let values = (bucket, intent, aggregate, CqlTimestamp(0));
-    database.query_unpaged(OWE, values).await?;
+    let values = (bucket, intent, user, CqlTimestamp(0));
+    database.query_unpaged(owe, values).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod coverage;
 mod crashes;
 mod erasure;
 mod keys;
+mod mail_links;
 mod passwords;
 mod profile;
 mod registration;

@@ -5,12 +5,10 @@ use platform::money::{Currency, CurrencyError, Money};
 use schemas::Record as _;
 use schemas::checkout::PaymentConfirmed;
 
-use super::{Handled, retry};
+use super::{Handled, deliver};
 use crate::app::App;
-use crate::delivery::Progress;
 use crate::domain::notification::Cause;
 use crate::domain::order::{PaidOrder, Ticket};
-use crate::store::due::Due;
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record
@@ -21,31 +19,7 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     };
     let order = read(datum.read()?)
         .map_err(|error| Outcome::Dead(format!("the price has no currency: {error}")))?;
-    let message = app
-        .delivery
-        .enqueue(Cause::PaymentConfirmed(order), record.traceparent)
-        .await
-        .map_err(|error| retry(&error))?;
-    let id = message.id;
-    match app
-        .delivery
-        .advance(message)
-        .await
-        .map_err(|error| retry(&error))?
-    {
-        Progress::Settled => Ok(Outcome::Done),
-        // One mail that has to wait, for its recipient's record or for a full mailbox, does not hold up the others of
-        // its partition.
-        Progress::Later(at) => {
-            app.due
-                .put(Due { at, id })
-                .await
-                .map_err(|error| retry(&error))?;
-            Ok(Outcome::Done)
-        }
-        // The topic is the queue until the server is back.
-        Progress::ServerAway(reason) => Err(Outcome::Retry(reason)),
-    }
+    deliver(app, Cause::PaymentConfirmed(order), record.traceparent).await
 }
 
 fn read(record: PaymentConfirmed) -> Result<PaidOrder, CurrencyError> {

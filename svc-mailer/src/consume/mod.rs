@@ -2,6 +2,7 @@
 
 pub mod catalog_events;
 pub mod checkout_payments;
+pub mod identity_mail;
 pub mod identity_users;
 
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, Outcome};
 use schemas::Micros;
-use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS};
+use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::delivery::chain;
+use crate::delivery::{Progress, chain};
+use crate::domain::notification::Cause;
+use crate::store::due::Due;
 
 /// The consumer group.
 pub const GROUP: &str = "svc-mailer";
@@ -28,11 +31,11 @@ pub fn public_topics() -> ConsumerSpec {
     }
 }
 
-/// What is personal. Another member of the same group.
+/// What is personal or bears secrets. Another member of the same group.
 pub fn personal_topics() -> ConsumerSpec {
     ConsumerSpec {
         group: GROUP.to_owned(),
-        topics: vec![IDENTITY_USERS.name],
+        topics: vec![IDENTITY_USERS.name, IDENTITY_MAIL.name],
         personal: true,
     }
 }
@@ -55,6 +58,8 @@ impl Handler for Records {
             checkout_payments::handle(&self.app, record).await
         } else if record.topic == CATALOG_EVENTS.name {
             catalog_events::handle(&self.app, record).await
+        } else if record.topic == IDENTITY_MAIL.name {
+            identity_mail::handle(&self.app, record).await
         } else {
             identity_users::handle(&self.app, record).await
         };
@@ -64,6 +69,26 @@ impl Handler for Records {
 
 /// What a handler ends with early.
 type Handled = Result<Outcome, Outcome>;
+
+/// Writes a message down and brings it as far as it gets now.
+async fn deliver(app: &App, cause: Cause, traceparent: Option<&str>) -> Handled {
+    let message = app.delivery.enqueue(cause, traceparent).await;
+    let message = message.map_err(|error| retry(&error))?;
+    let id = message.id;
+    let progress = app.delivery.advance(message).await;
+    match progress.map_err(|error| retry(&error))? {
+        Progress::Settled => Ok(Outcome::Done),
+        // One mail that has to wait, for its recipient's record or for a full mailbox, does not hold up the others of
+        // its partition.
+        Progress::Later(at) => {
+            let put = app.due.put(Due { at, id }).await;
+            put.map_err(|error| retry(&error))?;
+            Ok(Outcome::Done)
+        }
+        // The topic is the queue until the server is back.
+        Progress::ServerAway(reason) => Err(Outcome::Retry(reason)),
+    }
+}
 
 fn retry(error: &(dyn std::error::Error + 'static)) -> Outcome {
     Outcome::Retry(chain(error))

@@ -6,12 +6,14 @@ use std::time::Duration;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::ids::new_id;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{Delivery, DeliveryError, Progress, chain};
 use crate::domain::event::Event;
 use crate::domain::notification::{CLAIM_LEASE, Cause, Claim, Content, Notification, Status};
 use crate::domain::recipient::{Lookup, Recipient};
+use crate::render::About;
 use crate::smtp::{Outgoing, Refusal};
 use crate::store::notification_list::{Entry, List};
 
@@ -24,6 +26,12 @@ enum End {
     Failed(String),
     /// Somebody may try again.
     Released(String),
+}
+
+/// What a mail is written from, beside its cause.
+enum Matter {
+    Event(Event),
+    Token(SecretString),
 }
 
 /// Why there is nothing to write a mail from.
@@ -39,7 +47,11 @@ impl Delivery {
         message: &Notification,
         now: Timestamp,
     ) -> Result<Option<Progress>, DeliveryError> {
-        let (recipient, event) = match self.look_up(message).await? {
+        if message.cause.is_dead(now) {
+            self.fail(message.id, "the link has expired").await?;
+            return Ok(None);
+        }
+        let (recipient, matter) = match self.look_up(message).await? {
             Ok(found) => found,
             Err(Missing::Erased) => {
                 self.fail(message.id, "the recipient was erased").await?;
@@ -54,12 +66,19 @@ impl Delivery {
                 return Ok(Some(Progress::Later(message.next_try(now))));
             }
         };
-        let mail = self.renderer.render(&message.cause, &recipient, &event)?;
+        let about = match (&message.cause, &matter) {
+            (Cause::PaymentConfirmed(order), Matter::Event(event)) => {
+                About::PaidOrder(order, event)
+            }
+            (Cause::Link(link), Matter::Token(token)) => About::Link(link, token),
+            _ => unreachable!("what was looked up is what the message is about"),
+        };
+        let mail = self.renderer.render(&about, &recipient)?;
         let content = Content {
             language: mail.language.as_str().to_owned(),
             recipient: recipient.email.clone(),
             subject: mail.subject.clone(),
-            text: mail.text.clone(),
+            text: mail.kept_text.clone(),
         };
         let claim = Claim {
             id: new_id(),
@@ -134,17 +153,20 @@ impl Delivery {
     async fn look_up(
         &self,
         message: &Notification,
-    ) -> Result<Result<(Recipient, Event), Missing>, CqlError> {
+    ) -> Result<Result<(Recipient, Matter), Missing>, DeliveryError> {
         let recipient = match self.recipients.find(message.cause.user_id()).await? {
             Lookup::Known(recipient) => recipient,
             Lookup::Erased => return Ok(Err(Missing::Erased)),
             Lookup::Unknown => return Ok(Err(Missing::NotYet("the recipient is not known"))),
         };
-        let Cause::PaymentConfirmed(order) = &message.cause;
-        let event = self.events.find(order.event_id).await?;
-        Ok(event
-            .map(|event| (recipient, event))
-            .ok_or(Missing::NotYet("the event is not known")))
+        let matter = match &message.cause {
+            Cause::PaymentConfirmed(order) => match self.events.find(order.event_id).await? {
+                Some(event) => Matter::Event(event),
+                None => return Ok(Err(Missing::NotYet("the event is not known"))),
+            },
+            Cause::Link(link) => Matter::Token(self.unseal(link)?),
+        };
+        Ok(Ok((recipient, matter)))
     }
 
     async fn fail(&self, id: Uuid, reason: &str) -> Result<(), CqlError> {

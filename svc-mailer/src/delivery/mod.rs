@@ -7,12 +7,14 @@
 
 mod attempt;
 mod erasure;
+mod sealed;
 
 use std::sync::Arc;
 
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::kafka::producer::ProduceError;
+use platform::vault::{Vault, VaultError};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -49,6 +51,9 @@ pub enum DeliveryError {
     /// A template does not fit: our mistake, and every message waits for its correction.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// A token cannot be unsealed: another key is configured, and the mails wait for the right one until their links die.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The attempt panicked: our mistake. Its claim waits for the lease.
     #[error("the attempt broke off")]
     Attempt(#[from] JoinError),
@@ -66,6 +71,8 @@ pub struct Delivery {
     pub recipients: Recipients,
     /// Events.
     pub events: Events,
+    /// Seals tokens, so that rows have none that can be used.
+    pub vault: Vault,
     /// Writes mails.
     pub renderer: Renderer,
     /// Sends mails.

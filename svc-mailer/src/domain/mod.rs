@@ -1,5 +1,6 @@
 //! What a message is and when it may be sent. Pure: no I/O, no clock.
 
+pub mod account_link;
 pub mod event;
 pub mod notification;
 pub mod order;

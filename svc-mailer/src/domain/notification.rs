@@ -8,6 +8,7 @@ use platform::clock::Timestamp;
 use platform::ids::derived_id;
 use uuid::Uuid;
 
+use super::account_link::{AccountLink, LinkKind};
 use super::order::PaidOrder;
 
 /// A claim ends by itself after this time. Longer than the slowest dialogue with a mail server that still gets
@@ -76,6 +77,10 @@ names! {
     Template {
         /// The order is paid, here are the tickets.
         PaymentConfirmed "payment-confirmed",
+        /// Please prove that this is your address.
+        EmailVerification "email-verification",
+        /// Here you can choose a new password.
+        PasswordReset "password-reset",
     }
 }
 
@@ -84,20 +89,28 @@ names! {
 pub enum Cause {
     /// An order was paid.
     PaymentConfirmed(PaidOrder),
+    /// A link is to prove who reads mail at an address.
+    Link(AccountLink),
 }
 
 impl Cause {
     /// The id of the message: one cause, one message, however often the record comes.
     pub fn notification_id(&self) -> Uuid {
-        match self {
-            Self::PaymentConfirmed(order) => derived_id(order.id, &[self.template().as_str()]),
-        }
+        let about = match self {
+            Self::PaymentConfirmed(order) => order.id,
+            Self::Link(link) => link.token_id,
+        };
+        derived_id(about, &[self.template().as_str()])
     }
 
     /// What the message says.
     pub const fn template(&self) -> Template {
         match self {
             Self::PaymentConfirmed(_) => Template::PaymentConfirmed,
+            Self::Link(link) => match link.kind {
+                LinkKind::VerifyEmail => Template::EmailVerification,
+                LinkKind::ResetPassword => Template::PasswordReset,
+            },
         }
     }
 
@@ -105,6 +118,7 @@ impl Cause {
     pub const fn user_id(&self) -> Uuid {
         match self {
             Self::PaymentConfirmed(order) => order.user_id,
+            Self::Link(link) => link.user_id,
         }
     }
 
@@ -112,6 +126,7 @@ impl Cause {
     pub const fn order_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.id),
+            Self::Link(_) => None,
         }
     }
 
@@ -119,6 +134,15 @@ impl Cause {
     pub const fn event_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.event_id),
+            Self::Link(_) => None,
+        }
+    }
+
+    /// Whether the message says nothing any more that is of use: its link has died.
+    pub fn is_dead(&self, now: Timestamp) -> bool {
+        match self {
+            Self::PaymentConfirmed(_) => false,
+            Self::Link(link) => link.expires_at <= now,
         }
     }
 }
@@ -310,6 +334,25 @@ mod tests {
             queued(None).id.to_string(),
             "d0e917f7-c334-514c-a8bc-785674c60ee6"
         );
+    }
+
+    #[test]
+    fn a_link_has_one_message_and_dies() {
+        let link = |kind| {
+            Cause::Link(AccountLink {
+                kind,
+                user_id: Uuid::from_u128(3),
+                token_id: Uuid::from_u128(4),
+                sealed_token: Vec::new(),
+                expires_at: NOW,
+            })
+        };
+        let (verify, reset) = (link(LinkKind::VerifyEmail), link(LinkKind::ResetPassword));
+        assert_eq!(verify.notification_id(), verify.notification_id());
+        assert_ne!(verify.notification_id(), reset.notification_id());
+        assert!(!verify.is_dead(NOW.saturating_sub(SHORTEST_PAUSE)));
+        assert!(verify.is_dead(NOW));
+        assert!(!queued(None).cause.is_dead(NOW));
     }
 
     #[test]

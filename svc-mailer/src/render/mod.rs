@@ -7,13 +7,26 @@ mod date;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 use platform::http::Language;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use uuid::Uuid;
 
+use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::event::Event;
-use crate::domain::notification::Cause;
+use crate::domain::notification::Template;
 use crate::domain::order::PaidOrder;
 use crate::domain::recipient::Recipient;
+
+/// Stands in the history in place of a link that proves something.
+const HIDDEN: &str = "[…]";
+
+/// What a mail is written from.
+pub enum About<'a> {
+    /// An order that is paid, and its event.
+    PaidOrder(&'a PaidOrder, &'a Event),
+    /// A link, and the token in it.
+    Link(&'a AccountLink, &'a SecretString),
+}
 
 /// A mail without its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +39,8 @@ pub struct Mail {
     pub text: String,
     /// For readers of HTML.
     pub html: String,
+    /// The text as the history keeps it: without what only the recipient may know.
+    pub kept_text: String,
 }
 
 /// A template does not fit what it is given.
@@ -40,11 +55,20 @@ macro_rules! templates {
 }
 
 /// What ends in .html is escaped, by the rule of the engine; a name with markup in it stays a name.
-const TEMPLATES: [(&str, &str); 14] = templates! {
+const TEMPLATES: [(&str, &str); 32] = templates! {
     "layout.html" "layout.txt"
-    "en/kinds.txt" "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
-    "fr/kinds.txt" "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
-    "es/kinds.txt" "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
+    "en/kinds.txt"
+    "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
+    "en/email-verification.subject.txt" "en/email-verification.txt" "en/email-verification.html"
+    "en/password-reset.subject.txt" "en/password-reset.txt" "en/password-reset.html"
+    "fr/kinds.txt"
+    "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
+    "fr/email-verification.subject.txt" "fr/email-verification.txt" "fr/email-verification.html"
+    "fr/password-reset.subject.txt" "fr/password-reset.txt" "fr/password-reset.html"
+    "es/kinds.txt"
+    "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
+    "es/email-verification.subject.txt" "es/email-verification.txt" "es/email-verification.html"
+    "es/password-reset.subject.txt" "es/password-reset.txt" "es/password-reset.html"
 };
 
 /// Writes mails.
@@ -73,25 +97,38 @@ impl Renderer {
         })
     }
 
-    /// The mail about `cause`, in the recipient's language; English where there is none.
-    pub fn render(
-        &self,
-        cause: &Cause,
-        recipient: &Recipient,
-        event: &Event,
-    ) -> Result<Mail, RenderError> {
+    /// The mail, in the recipient's language; English where there is none.
+    pub fn render(&self, about: &About<'_>, recipient: &Recipient) -> Result<Mail, RenderError> {
         let language = Language::from_locale(&recipient.locale).unwrap_or_default();
-        let Cause::PaymentConfirmed(order) = cause;
-        let values = self.payment_confirmed(language, order, recipient, event);
-        let part = |ending: &str| {
-            let name = format!("{language}/{}.{ending}", cause.template().as_str());
-            self.templates.get_template(&name)?.render(&values)
+        let (template, values, kept) = match about {
+            About::PaidOrder(order, event) => (
+                Template::PaymentConfirmed,
+                self.payment_confirmed(language, order, recipient, event),
+                None,
+            ),
+            About::Link(link, token) => (
+                match link.kind {
+                    LinkKind::VerifyEmail => Template::EmailVerification,
+                    LinkKind::ResetPassword => Template::PasswordReset,
+                },
+                link_values(language, link, recipient, self.link_url(link, token)),
+                Some(link_values(language, link, recipient, Value::from(HIDDEN))),
+            ),
         };
+        let part = |ending: &str, values: &Value| {
+            let name = format!("{language}/{}.{ending}", template.as_str());
+            self.templates.get_template(&name)?.render(values)
+        };
+        let text = part("txt", &values)?;
         Ok(Mail {
             language,
-            subject: one_line(&part("subject.txt")?),
-            text: part("txt")?,
-            html: part("html")?,
+            subject: one_line(&part("subject.txt", &values)?),
+            html: part("html", &values)?,
+            kept_text: match kept {
+                Some(kept) => part("txt", &kept)?,
+                None => text.clone(),
+            },
+            text,
         })
     }
 
@@ -132,11 +169,39 @@ impl Renderer {
         }
     }
 
+    /// The token is behind the `#`: it goes to no server but in the body of the request that uses it, and into no log.
+    fn link_url(&self, link: &AccountLink, token: &SecretString) -> Value {
+        let page = match link.kind {
+            LinkKind::VerifyEmail => "verify-email",
+            LinkKind::ResetPassword => "reset-password",
+        };
+        let base = self.public_url.as_str().trim_end_matches('/');
+        // What is no letter or digit has no place in a token of ours, and none in HTML that is not escaped.
+        let token: String = token
+            .expose_secret()
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            .collect();
+        Value::from_safe_string(format!("{base}/{page}#token={token}"))
+    }
+
     /// As it is, since mail readers that look for links in HTML do not all undo `&#x2f;`: a parsed URL and an id have
     /// nothing in them to escape.
     fn order_url(&self, order_id: Uuid) -> Value {
         let base = self.public_url.as_str().trim_end_matches('/');
         Value::from_safe_string(format!("{base}/orders/{order_id}"))
+    }
+}
+
+fn link_values(language: Language, link: &AccountLink, recipient: &Recipient, url: Value) -> Value {
+    context! {
+        language => language.as_str(),
+        name => one_line(&recipient.name),
+        link => context! {
+            url,
+            // People are anywhere, and nobody has told us where.
+            expires => date::format(link.expires_at, "UTC", language),
+        },
     }
 }
 

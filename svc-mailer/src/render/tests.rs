@@ -9,9 +9,9 @@ fn renderer() -> Renderer {
     Renderer::new("http://localhost:8080".parse().unwrap()).unwrap()
 }
 
-fn order(kinds: &[&str]) -> Cause {
+fn order(kinds: &[&str]) -> PaidOrder {
     let price = Money::new(2_500, Currency::EUR);
-    Cause::PaymentConfirmed(PaidOrder {
+    PaidOrder {
         id: Uuid::from_u128(1),
         event_id: Uuid::from_u128(2),
         user_id: Uuid::from_u128(3),
@@ -25,7 +25,7 @@ fn order(kinds: &[&str]) -> Cause {
             })
             .collect(),
         total: price.checked_mul(kinds.len().try_into().unwrap()).unwrap(),
-    })
+    }
 }
 
 fn recipient(name: &str, locale: &str) -> Recipient {
@@ -53,9 +53,11 @@ fn event(name: &str) -> Event {
 
 fn mail(locale: &str, kinds: &[&str]) -> Mail {
     let recipient = recipient("Alice", locale);
-    renderer()
-        .render(&order(kinds), &recipient, &event("Night of the Proms"))
-        .unwrap()
+    let (order, event) = (order(kinds), event("Night of the Proms"));
+    let mail = renderer().render(&About::PaidOrder(&order, &event), &recipient);
+    let mail = mail.unwrap();
+    assert_eq!(mail.kept_text, mail.text);
+    mail
 }
 
 #[test]
@@ -196,10 +198,10 @@ fn a_language_without_texts_is_english() {
 
 #[test]
 fn what_people_typed_is_text_and_stays_on_its_line() {
-    let cause = order(&["<b>vip</b>"]);
+    let (order, event) = (order(&["<b>vip</b>"]), event("Tom & Jerry\n<img src=x>"));
     let recipient = recipient("<script>alert('hi')</script>\r\nBcc: eve@example.com", "en");
     let mail = renderer()
-        .render(&cause, &recipient, &event("Tom & Jerry\n<img src=x>"))
+        .render(&About::PaidOrder(&order, &event), &recipient)
         .unwrap();
     for markup in ["<script", "<b>", "<img"] {
         assert!(!mail.html.contains(markup), "{}", mail.html);
@@ -214,4 +216,72 @@ fn what_people_typed_is_text_and_stays_on_its_line() {
         mail.text
             .starts_with("Hello <script>alert('hi')</script> Bcc: eve@example.com,\n")
     );
+}
+
+fn link_mail(kind: LinkKind, locale: &str) -> Mail {
+    let link = AccountLink {
+        kind,
+        user_id: Uuid::from_u128(3),
+        token_id: Uuid::from_u128(4),
+        sealed_token: Vec::new(),
+        expires_at: Timestamp::parse("2026-05-01T18:00:00Z").unwrap(),
+    };
+    let token = SecretString::from("s3cr3t");
+    let about = About::Link(&link, &token);
+    renderer()
+        .render(&about, &recipient("Alice", locale))
+        .unwrap()
+}
+
+#[test]
+fn an_address_to_prove() {
+    let mail = link_mail(LinkKind::VerifyEmail, "en");
+    insta::assert_snapshot!(mail.subject, @"Please confirm your e-mail address");
+    insta::assert_snapshot!(mail.text, @r"
+    Hello Alice,
+
+    please confirm that this is your e-mail address:
+    http://localhost:8080/verify-email#token=s3cr3t
+
+    The link works once, until Friday, 1 May 2026 at 18:00 (UTC).
+
+    -- 
+    You get this mail because somebody opened an account with this address. If it was not you, there is nothing to do.
+    ");
+}
+
+#[test]
+fn a_password_to_choose() {
+    let mail = link_mail(LinkKind::ResetPassword, "fr");
+    insta::assert_snapshot!(mail.subject, @"Choisissez un nouveau mot de passe");
+    insta::assert_snapshot!(mail.text, @r"
+    Bonjour Alice,
+
+    vous pouvez choisir un nouveau mot de passe ici :
+    http://localhost:8080/reset-password#token=s3cr3t
+
+    Le lien fonctionne une seule fois, jusqu’au vendredi 1er mai 2026 à 18:00 (UTC).
+
+    -- 
+    Vous recevez ce message parce que quelqu’un l’a demandé pour votre compte. Si ce n’était pas vous, ignorez-le : votre mot de passe reste le même.
+    ");
+}
+
+#[test]
+fn what_a_link_proves_is_for_the_recipient_alone() {
+    for kind in [LinkKind::VerifyEmail, LinkKind::ResetPassword] {
+        for locale in ["en", "fr", "es"] {
+            let mail = link_mail(kind, locale);
+            let url = "#token=s3cr3t";
+            assert!(
+                mail.text.contains(url) && mail.html.contains(url),
+                "{}",
+                mail.html
+            );
+            assert!(!mail.subject.contains("s3cr3t"));
+            assert!(!mail.kept_text.contains("s3cr3t"), "{}", mail.kept_text);
+            assert!(mail.kept_text.contains(HIDDEN), "{}", mail.kept_text);
+            assert!(mail.text.contains("18:00 (UTC)"), "{}", mail.text);
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::money::Money;
 use scylla::DeserializeRow;
@@ -10,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::from_cql;
+use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::notification::{Cause, Claim, Content, Notification};
 use crate::domain::order::{PaidOrder, Ticket};
 
@@ -82,6 +86,17 @@ fn named<T: FromStr>(column: &str, text: &str) -> Result<T, CqlError> {
 #[serde(rename_all = "snake_case")]
 enum CauseColumn {
     PaymentConfirmed(PaidOrderColumn),
+    EmailVerification(AccountLinkColumn),
+    PasswordReset(AccountLinkColumn),
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountLinkColumn {
+    user_id: Uuid,
+    token_id: Uuid,
+    /// Base64. A copy of the table opens no link.
+    sealed_token: String,
+    expires_at_micros: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,39 +117,85 @@ struct TicketColumn {
 }
 
 pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
-    let Cause::PaymentConfirmed(order) = cause;
-    let tickets = order.tickets.iter().map(|ticket| TicketColumn {
-        number: ticket.number,
-        kind: ticket.kind.clone(),
-        price: ticket.price,
-    });
-    let column = CauseColumn::PaymentConfirmed(PaidOrderColumn {
-        id: order.id,
-        event_id: order.event_id,
-        user_id: order.user_id,
-        number: order.number.clone(),
-        tickets: tickets.collect(),
-        total: order.total,
-    });
+    let column = match cause {
+        Cause::PaymentConfirmed(order) => CauseColumn::PaymentConfirmed(order.into()),
+        Cause::Link(link) => match link.kind {
+            LinkKind::VerifyEmail => CauseColumn::EmailVerification(link.into()),
+            LinkKind::ResetPassword => CauseColumn::PasswordReset(link.into()),
+        },
+    };
     serde_json::to_string(&column).map_err(CqlError::answer)
 }
 
 fn read_cause(text: &str) -> Result<Cause, CqlError> {
-    let CauseColumn::PaymentConfirmed(order) =
-        serde_json::from_str(text).map_err(CqlError::answer)?;
-    let tickets = order.tickets.into_iter().map(|ticket| Ticket {
-        number: ticket.number,
-        kind: ticket.kind,
-        price: ticket.price,
-    });
-    Ok(Cause::PaymentConfirmed(PaidOrder {
-        id: order.id,
-        event_id: order.event_id,
-        user_id: order.user_id,
-        number: order.number,
-        tickets: tickets.collect(),
-        total: order.total,
-    }))
+    Ok(
+        match serde_json::from_str(text).map_err(CqlError::answer)? {
+            CauseColumn::PaymentConfirmed(order) => Cause::PaymentConfirmed(order.into()),
+            CauseColumn::EmailVerification(link) => Cause::Link(link.read(LinkKind::VerifyEmail)?),
+            CauseColumn::PasswordReset(link) => Cause::Link(link.read(LinkKind::ResetPassword)?),
+        },
+    )
+}
+
+impl From<&PaidOrder> for PaidOrderColumn {
+    fn from(order: &PaidOrder) -> Self {
+        let tickets = order.tickets.iter().map(|ticket| TicketColumn {
+            number: ticket.number,
+            kind: ticket.kind.clone(),
+            price: ticket.price,
+        });
+        Self {
+            id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            number: order.number.clone(),
+            tickets: tickets.collect(),
+            total: order.total,
+        }
+    }
+}
+
+impl From<PaidOrderColumn> for PaidOrder {
+    fn from(order: PaidOrderColumn) -> Self {
+        let tickets = order.tickets.into_iter().map(|ticket| Ticket {
+            number: ticket.number,
+            kind: ticket.kind,
+            price: ticket.price,
+        });
+        Self {
+            id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            number: order.number,
+            tickets: tickets.collect(),
+            total: order.total,
+        }
+    }
+}
+
+impl From<&AccountLink> for AccountLinkColumn {
+    fn from(link: &AccountLink) -> Self {
+        Self {
+            user_id: link.user_id,
+            token_id: link.token_id,
+            sealed_token: STANDARD.encode(&link.sealed_token),
+            expires_at_micros: link.expires_at.as_micros(),
+        }
+    }
+}
+
+impl AccountLinkColumn {
+    fn read(self, kind: LinkKind) -> Result<AccountLink, CqlError> {
+        Ok(AccountLink {
+            kind,
+            user_id: self.user_id,
+            token_id: self.token_id,
+            sealed_token: STANDARD
+                .decode(self.sealed_token)
+                .map_err(CqlError::answer)?,
+            expires_at: Timestamp::from_micros(self.expires_at_micros),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -161,5 +222,19 @@ mod tests {
         // Written down: rows in this form exist.
         insta::assert_snapshot!(text, @r#"{"payment_confirmed":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","tickets":[{"number":7,"kind":"vip","price":{"amount":2500,"currency":"EUR"}}],"total":{"amount":2500,"currency":"EUR"}}}"#);
         assert_eq!(read_cause(&text).unwrap(), cause);
+    }
+
+    #[test]
+    fn a_link_survives_its_column() {
+        for kind in [LinkKind::VerifyEmail, LinkKind::ResetPassword] {
+            let cause = Cause::Link(AccountLink {
+                kind,
+                user_id: Uuid::from_u128(3),
+                token_id: Uuid::from_u128(4),
+                sealed_token: vec![1, 2, 3],
+                expires_at: Timestamp::from_seconds(5),
+            });
+            assert_eq!(read_cause(&write_cause(&cause).unwrap()).unwrap(), cause);
+        }
     }
 }

@@ -79,6 +79,7 @@ fn mail() -> Outgoing {
             subject: "Hello".into(),
             text: "Hello".into(),
             html: "<p>Hello</p>".into(),
+            kept_text: "Hello".into(),
         },
     }
 }

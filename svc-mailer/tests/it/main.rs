@@ -1,5 +1,6 @@
 //! svc-mailer on a real stack. `make test` starts one and names it to the tests.
 
+mod account_mail;
 mod history;
 mod mail_server;
 mod payment_mail;

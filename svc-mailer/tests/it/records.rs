@@ -11,8 +11,8 @@ use platform::kafka::partition_of;
 use platform::kafka::producer::Producer;
 use schemas::catalog::{EventSnapshot, EventStatus, Venue};
 use schemas::checkout::{IssuedTicket, OrderLine, PaymentConfirmed};
-use schemas::identity::UserSnapshot;
-use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_USERS};
+use schemas::identity::{PasswordResetRequested, UserSnapshot};
+use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS};
 use schemas::{Money, Record};
 use uuid::Uuid;
 
@@ -51,6 +51,14 @@ impl World {
             .send(topic, TABLE_PARTITIONS, user_id, headers, None)
             .await?;
         Ok(())
+    }
+
+    /// Somebody forgot the password. Returns the id of the mail.
+    pub(crate) async fn reset(&self, asked: &PasswordResetRequested) -> anyhow::Result<Uuid> {
+        let partition = partition_of(asked.user_id, TABLE_PARTITIONS);
+        self.put(IDENTITY_MAIL.name, partition, asked.user_id, asked)
+            .await?;
+        Ok(derived_id(asked.token_id, &["password-reset"]))
     }
 
     pub(crate) async fn event(&self, event: &EventSnapshot) -> anyhow::Result<()> {
@@ -194,4 +202,17 @@ pub(crate) fn payment(user_id: Uuid, event_id: Uuid) -> PaymentConfirmed {
 /// The id of the mail about a payment, as everybody can work it out.
 pub(crate) fn notification_id(payment: &PaymentConfirmed) -> Uuid {
     derived_id(payment.order_id, &["payment-confirmed"])
+}
+
+/// A reset that ends after `seconds`.
+pub(crate) fn reset(user_id: Uuid, seconds: u64) -> PasswordResetRequested {
+    let now = Timestamp::now();
+    let token_id = new_id();
+    PasswordResetRequested {
+        user_id,
+        token_id,
+        token: format!("s3cr3t-{}", token_id.simple()),
+        requested_at: now.as_micros(),
+        expires_at: (now + Duration::from_secs(seconds)).as_micros(),
+    }
 }

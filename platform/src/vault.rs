@@ -1,63 +1,61 @@
-//! The private parts of the signing keys at rest: AES-256-GCM under a key that is not in the database, so that a copy
-//! of the database signs nothing.
+//! Secrets at rest: AES-256-GCM under a key that is not in the database, so that a copy of the database has none of them.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use secrecy::{ExposeSecret as _, SecretBox};
 
-use crate::config::KEY_ENCRYPTION_KEY_BYTES;
+/// Bytes of the key: AES-256.
+pub const KEY_BYTES: usize = 32;
 
-/// Encrypts and decrypts private keys.
-pub struct KeyVault {
+/// Encrypts and decrypts secrets.
+pub struct Vault {
     key: RandomizedNonceKey,
 }
 
-/// A key could not be encrypted or decrypted.
+/// A secret could not be encrypted or decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// It was not encrypted with this key, or for this key id, or it was changed since.
-    #[error(
-        "signing key {0} cannot be decrypted: is IDENTITY_KEY_ENCRYPTION_KEY the one it was made with?"
-    )]
+    /// It was not encrypted with this key, or under this name, or it was changed since.
+    #[error("{0} cannot be decrypted: is the encryption key the one it was encrypted with?")]
     Open(String),
     /// The library refused.
-    #[error("signing key {0} cannot be encrypted")]
+    #[error("{0} cannot be encrypted")]
     Seal(String),
 }
 
-impl KeyVault {
+impl Vault {
     /// A vault under `key`.
     ///
     /// # Errors
     /// When the library refuses the key, which it does for another length only.
-    pub fn new(key: &SecretBox<[u8; KEY_ENCRYPTION_KEY_BYTES]>) -> anyhow::Result<Self> {
+    pub fn new(key: &SecretBox<[u8; KEY_BYTES]>) -> anyhow::Result<Self> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret())?;
         Ok(Self { key })
     }
 
-    /// Nonce, encrypted key and tag. The key id is authenticated with it: a row cannot pass for another one.
-    pub fn seal(&self, key_id: &str, private_key: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let mut sealed = private_key.to_vec();
+    /// Nonce, encrypted secret and tag. The name is authenticated with it: a row cannot pass for another one.
+    pub fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let mut sealed = secret.to_vec();
         let nonce = self
             .key
-            .seal_in_place_append_tag(Aad::from(key_id), &mut sealed)
-            .map_err(|_| VaultError::Seal(key_id.to_owned()))?;
+            .seal_in_place_append_tag(Aad::from(name), &mut sealed)
+            .map_err(|_| VaultError::Seal(name.to_owned()))?;
         sealed.splice(0..0, *nonce.as_ref());
         Ok(sealed)
     }
 
-    /// The private key that [`KeyVault::seal`] was given.
-    pub fn open(&self, key_id: &str, sealed: &[u8]) -> Result<SecretBox<[u8]>, VaultError> {
-        let failed = || VaultError::Open(key_id.to_owned());
+    /// The secret that [`Vault::seal`] was given.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<SecretBox<[u8]>, VaultError> {
+        let failed = || VaultError::Open(name.to_owned());
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(failed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed())?;
-        let mut private_key = sealed.to_vec();
+        let mut secret = sealed.to_vec();
         let opened = self
             .key
-            .open_in_place(nonce, Aad::from(key_id), &mut private_key)
+            .open_in_place(nonce, Aad::from(name), &mut secret)
             .map_err(|_| failed())?
             .len();
-        private_key.truncate(opened);
-        Ok(SecretBox::new(private_key.into_boxed_slice()))
+        secret.truncate(opened);
+        Ok(SecretBox::new(secret.into_boxed_slice()))
     }
 }
 
@@ -65,8 +63,8 @@ impl KeyVault {
 mod tests {
     use super::*;
 
-    fn vault(byte: u8) -> KeyVault {
-        KeyVault::new(&SecretBox::new(Box::new([byte; KEY_ENCRYPTION_KEY_BYTES]))).unwrap()
+    fn vault(byte: u8) -> Vault {
+        Vault::new(&SecretBox::new(Box::new([byte; KEY_BYTES]))).unwrap()
     }
 
     #[test]

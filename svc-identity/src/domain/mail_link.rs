@@ -1,0 +1,75 @@
+//! Links in mails that prove who reads mail at an address.
+
+use std::time::Duration;
+
+use platform::clock::Timestamp;
+use uuid::Uuid;
+
+use super::session::SecretHash;
+
+/// How long a link is good, and as long as the record that asks for its mail is kept.
+pub const LINK_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// What a link is for. One for the one is worth nothing for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To prove the address.
+    VerifyEmail,
+    /// To choose a new password.
+    ResetPassword,
+}
+
+impl Purpose {
+    /// The name, in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify-email",
+            Self::ResetPassword => "reset-password",
+        }
+    }
+}
+
+/// A link, without the secret in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailLink {
+    /// Stands in the link.
+    pub id: Uuid,
+    /// Who may use it.
+    pub user_id: Uuid,
+    /// SHA-256 of the secret in it.
+    pub secret_hash: SecretHash,
+    /// The user's epoch when it was made: another password in between, and be it by another such link, makes it worth
+    /// nothing.
+    pub epoch: i32,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl MailLink {
+    /// Whether whoever presents this secret may use it, for an account in `epoch`.
+    pub fn is_good(&self, secret_hash: &SecretHash, epoch: i32, now: Timestamp) -> bool {
+        self.secret_hash == *secret_hash && self.epoch == epoch && now < self.expires_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_good_for_its_secret_its_epoch_and_its_time() {
+        let end = Timestamp::from_seconds(100);
+        let link = MailLink {
+            id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(2),
+            secret_hash: [7; 32],
+            epoch: 3,
+            expires_at: end,
+        };
+        let before = Timestamp::from_seconds(99);
+        assert!(link.is_good(&[7; 32], 3, before));
+        assert!(!link.is_good(&[6; 32], 3, before));
+        assert!(!link.is_good(&[7; 32], 4, before));
+        assert!(!link.is_good(&[7; 32], 3, end));
+    }
+}

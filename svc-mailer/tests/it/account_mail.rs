@@ -1,0 +1,133 @@
+//! Mails that bear a link which proves something.
+
+use e2e::{Role, eventually};
+use schemas::mailer::{NotificationFailed, NotificationSent};
+use schemas::topics::MAILER_NOTIFICATIONS;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use uuid::Uuid;
+
+use crate::records::{DEADLINE, World, reset, user};
+
+/// The row of a message, all of it.
+async fn row(world: &World, id: Uuid) -> anyhow::Result<String> {
+    let session: Session = SessionBuilder::new()
+        .known_nodes(world.stack.cql_nodes.split(',').collect::<Vec<_>>())
+        // As `infra/local/stack` names it.
+        .use_keyspace("mailer", false)
+        .build()
+        .await?;
+    let rows = session
+        .query_unpaged(
+            "SELECT JSON * FROM notifications WHERE notification_id = ?",
+            (id,),
+        )
+        .await?
+        .into_rows_result()?;
+    Ok(rows.first_row::<(String,)>()?.0)
+}
+
+#[tokio::test]
+async fn a_link_goes_out_once_and_stays_nowhere() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let mailbox = world.stack.mailbox();
+    for (locale, subject) in [
+        ("en", "Choose a new password"),
+        ("fr", "Choisissez un nouveau mot de passe"),
+        ("de", "Choose a new password"),
+    ] {
+        let user = user(locale);
+        world.user(&user).await?;
+        let asked = reset(user.user_id, 600);
+        let id = world.reset(&asked).await?;
+        // The record comes again, as after a crash of the consumer.
+        world.reset(&asked).await?;
+        let mail = mailbox.wait_for(&user.email, DEADLINE, |_| true).await?;
+        assert_eq!(mail.subject, subject);
+        let link = format!("/reset-password#token={}", asked.token);
+        assert!(mail.says(&link), "{mail:?}");
+        assert!(
+            mail.html
+                .as_deref()
+                .is_some_and(|html| html.contains(&link)),
+            "{mail:?}"
+        );
+
+        let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
+        let (_, sent) = topic.wait_for_key::<NotificationSent>(id, DEADLINE).await?;
+        assert_eq!(
+            (sent.template.as_str(), sent.user_id),
+            ("password-reset", Some(user.user_id))
+        );
+        assert_eq!((sent.order_id, sent.event_id), (None, None));
+        let row = row(&world, id).await?;
+        assert!(
+            row.contains("password-reset") && !row.contains(&asked.token),
+            "{row}"
+        );
+        assert_eq!(mailbox.to(&user.email).await?.len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_history_shows_that_there_was_a_link_and_not_which() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let (known, support) = (user("en"), world.stack.user(&[Role::Support]).await?);
+    world.user(&known).await?;
+    let asked = reset(known.user_id, 600);
+    let id = world.reset(&asked).await?;
+    let shown = eventually(DEADLINE, "the mail in the history", async || {
+        let path = format!("/v1/notifications/{id}");
+        let answer = world.stack.mailer().get(path).by(&support).send().await?;
+        Ok((answer.body["status"] == "sent").then_some(answer))
+    })
+    .await?;
+    assert!(!shown.text().contains(&asked.token), "{shown}");
+    let message = shown.body["message"].as_str().unwrap_or_default();
+    assert!(message.contains("[…]"), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_that_died_while_it_waited_is_not_sent() -> anyhow::Result<()> {
+    let world = World::new()?;
+    // Nobody knows the user yet, so the mail waits, and longer than its link lives.
+    let late = user("en");
+    let id = world.reset(&reset(late.user_id, 3)).await?;
+    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
+    let (_, failed) = topic
+        .wait_for_key::<NotificationFailed>(id, DEADLINE)
+        .await?;
+    assert_eq!(
+        (failed.reason.as_str(), failed.attempts),
+        ("the link has expired", 0)
+    );
+    world.user(&late).await?;
+    // One that is good goes out, and the dead one before it did not.
+    let good = reset(late.user_id, 600);
+    world.reset(&good).await?;
+    let mailbox = world.stack.mailbox();
+    mailbox
+        .wait_for(&late.email, DEADLINE, |mail| mail.says(&good.token))
+        .await?;
+    assert_eq!(mailbox.to(&late.email).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_erased_user_gets_no_link() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let gone = user("en");
+    world.user(&gone).await?;
+    world.erase_user(gone.user_id).await?;
+    let id = world.reset(&reset(gone.user_id, 600)).await?;
+    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
+    // The topics are read beside each other: whichever comes first, the erasure wins or the user was never known.
+    let (_, failed) = topic
+        .wait_for_key::<NotificationFailed>(id, DEADLINE)
+        .await?;
+    assert_eq!(failed.reason, "the recipient was erased");
+    assert!(world.stack.mailbox().to(&gone.email).await?.is_empty());
+    Ok(())
+}
