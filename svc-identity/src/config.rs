@@ -15,6 +15,7 @@ use crate::service_secrets::ServiceSecrets;
 
 /// The password of the local stack's users. Everyone can read it here, so production refuses it.
 const LOCAL_PASSWORD: &str = "correct horse battery staple";
+const KEY_ENCRYPTION_KEY: &str = "IDENTITY_KEY_ENCRYPTION_KEY";
 /// Who may ask for a token, and the setting with its secret.
 const SERVICES: [(&str, &str); 1] = [("svc-catalog", "IDENTITY_SECRET_OF_SVC_CATALOG")];
 /// Shortest secret of a service: 32 characters of base64 are 192 bits.
@@ -55,6 +56,14 @@ pub struct MigrateConfig {
     pub cql: CqlConfig,
 }
 
+/// What `rotate-keys` needs.
+pub struct RotateConfig {
+    /// How the database is reached.
+    pub cql: CqlConfig,
+    /// Encrypts the signing keys at rest.
+    pub key_encryption_key: SecretBox<[u8; KEY_BYTES]>,
+}
+
 /// The cost of Argon2id and how much of it is paid at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct PasswordConfig {
@@ -93,7 +102,7 @@ impl Config {
             30 * DAY,
             Duration::from_secs(60)..=365 * DAY,
         );
-        let key_encryption_key = encryption_key(env, "IDENTITY_KEY_ENCRYPTION_KEY");
+        let key_encryption_key = encryption_key(env, KEY_ENCRYPTION_KEY);
         let verify_at_registration = env.or("IDENTITY_VERIFY_AT_REGISTRATION", true);
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
@@ -121,6 +130,18 @@ impl MigrateConfig {
         Some(Self {
             kafka: kafka?,
             cql: cql?,
+        })
+    }
+}
+
+impl RotateConfig {
+    /// Reads the settings of the database and of the keys.
+    pub fn from_env(env: &mut Env) -> Option<Self> {
+        let cql = CqlConfig::from_env(env);
+        let key_encryption_key = encryption_key(env, KEY_ENCRYPTION_KEY);
+        Some(Self {
+            cql: cql?,
+            key_encryption_key: key_encryption_key?,
         })
     }
 }

@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use platform::Start;
 use platform::auth::Verifier;
 use platform::avro::Registry;
+use platform::clock::Timestamp;
 use platform::config::Env;
 use platform::cql::{self, Migration};
 use platform::http::admin::{self, Checks};
@@ -44,7 +45,7 @@ pub use routes::openapi;
 
 use crate::accounts::Accounts;
 use crate::app::App;
-use crate::config::{Config, MigrateConfig};
+use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::password::Passwords;
 use crate::store::email_claims::EmailClaims;
@@ -142,7 +143,9 @@ pub async fn run(
         passwords: Arc::clone(&passwords),
     });
     let vault = Vault::new(&config.key_encryption_key)?;
-    let keys = signing_keys::open(&SigningKeys::new(Arc::clone(&session)).await?, &vault).await?;
+    let key_store = SigningKeys::new(Arc::clone(&session)).await?;
+    let keys = signing_keys::open(&key_store, &vault).await?;
+    let tokens = Arc::new(Tokens::new(config.auth.issuer.clone(), keys));
     if let Some(first) = config.first_admin {
         first_admin::ensure(&accounts, first).await?;
     }
@@ -154,7 +157,7 @@ pub async fn run(
         passwords,
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
-        tokens: Arc::new(Tokens::new(config.auth.issuer.clone(), keys)),
+        tokens: Arc::clone(&tokens),
         service_secrets: Arc::new(config.service_secrets),
         verifier: Verifier::new(&config.auth)?,
     };
@@ -174,6 +177,12 @@ pub async fn run(
     let jobs = [
         tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
         tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
+        tokio::spawn(jobs::reload_keys::run(
+            tokens,
+            key_store,
+            vault,
+            stop_jobs.clone(),
+        )),
     ];
 
     tracing::info!(instance = config.instance_name, "ready");
@@ -184,6 +193,14 @@ pub async fn run(
     }
     producer.flush()?;
     Ok(())
+}
+
+/// `rotate-keys`: makes the next signing key, and says when it takes over.
+pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
+    let config = env.read(RotateConfig::from_env)?;
+    let session = cql::connect(&config.cql).await?;
+    let vault = Vault::new(&config.key_encryption_key)?;
+    signing_keys::rotate(&SigningKeys::new(session).await?, &vault, Timestamp::now()).await
 }
 
 /// `migrate`: tables, schemas and topics as this version needs them.

@@ -1,13 +1,33 @@
 //! The binary; all else is in the library, where tests can reach it.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use platform::{Main, run_main};
+use clap::Subcommand;
+use platform::{Main, run_main_with};
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the next signing key. It is published at once and signs two minutes later; no token becomes invalid by it
+    RotateKeys,
+}
 
 fn main() -> ExitCode {
     let main = Main {
         name: env!("CARGO_PKG_NAME"),
         openapi: svc_identity::openapi,
     };
-    run_main(main, svc_identity::serve, svc_identity::migrate)
+    run_main_with(
+        main,
+        svc_identity::serve,
+        svc_identity::migrate,
+        async |command, env| match command {
+            Command::RotateKeys => {
+                let signs_from = svc_identity::rotate_keys(env).await?.to_rfc3339();
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "the next key is published and signs from {signs_from}")?;
+                Ok(ExitCode::SUCCESS)
+            }
+        },
+    )
 }

@@ -1,4 +1,4 @@
-//! The signing keys at start: read and decrypted; the first one ever is made.
+//! The signing keys: read and decrypted; the first one ever is made, and the next ones when somebody wants them.
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,7 +10,7 @@ use platform::clock::Timestamp;
 use platform::vault::Vault;
 use secrecy::ExposeSecret as _;
 
-use crate::domain::key_ring::KeyRing;
+use crate::domain::key_ring::{KeyRing, PUBLISHED_BEFORE};
 use crate::store::signing_keys::{SigningKeys, StoredKey};
 use crate::tokens::SigningKey;
 
@@ -39,6 +39,35 @@ pub async fn open(store: &SigningKeys, vault: &Vault) -> anyhow::Result<KeyRing<
         .map(|key| Ok((key.signs_from, unseal(vault, key)?)))
         .collect::<anyhow::Result<_>>()?;
     Ok(KeyRing::new(first, later))
+}
+
+/// Makes the next key; when it takes over. Until then it is published and signs nothing.
+pub async fn rotate(
+    store: &SigningKeys,
+    vault: &Vault,
+    now: Timestamp,
+) -> anyhow::Result<Timestamp> {
+    let stored = store.list().await?;
+    let newest = stored
+        .last()
+        .context("there is no signing key yet: svc-identity makes the first one when it starts")?;
+    anyhow::ensure!(
+        newest.signs_from <= now,
+        "a key is on its way already and takes over at {}; rotate again after that",
+        newest.signs_from.to_rfc3339()
+    );
+    let next = generate(vault, newest.sequence + 1, now + PUBLISHED_BEFORE)?;
+    let inserted = store.insert(&next).await;
+    let stored = store.list().await?;
+    // Whatever the attempt ended with, the table says whose key has the place.
+    match stored.iter().find(|key| key.sequence == next.sequence) {
+        Some(found) if found.key_id == next.key_id => Ok(next.signs_from),
+        Some(_) => anyhow::bail!("somebody else rotated the keys in this moment, and that will do"),
+        None => {
+            inserted?;
+            anyhow::bail!("the key that was just made is not there")
+        }
+    }
 }
 
 fn generate(vault: &Vault, sequence: i32, signs_from: Timestamp) -> anyhow::Result<StoredKey> {

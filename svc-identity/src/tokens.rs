@@ -1,5 +1,7 @@
 //! Access tokens and the keys that sign them; tokens that mean something to us alone.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -32,13 +34,16 @@ pub struct SigningKey {
 /// Signs access tokens.
 pub struct Tokens {
     issuer: String,
-    keys: KeyRing<SigningKey>,
+    keys: RwLock<Arc<KeyRing<SigningKey>>>,
 }
 
 impl Tokens {
     /// Signs as `issuer` with `keys`.
     pub fn new(issuer: String, keys: KeyRing<SigningKey>) -> Self {
-        Self { issuer, keys }
+        Self {
+            issuer,
+            keys: RwLock::new(Arc::new(keys)),
+        }
     }
 
     /// The `iss` of the tokens.
@@ -46,9 +51,16 @@ impl Tokens {
         &self.issuer
     }
 
-    /// The keys that whoever verifies tokens must know at `now`.
-    pub fn published_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
-        self.keys.published(now)
+    /// The keys as this instance knows them.
+    pub fn keys(&self) -> Arc<KeyRing<SigningKey>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
+    }
+
+    /// Goes on with keys that were read anew.
+    pub fn replace_keys(&self, keys: KeyRing<SigningKey>) {
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(keys);
     }
 
     /// An access token that tells who `user` is and what the user may do at `now`.
@@ -91,7 +103,8 @@ impl Tokens {
 
     /// Signs with the key of the token's time.
     fn sign(&self, claims: &AccessClaims) -> jsonwebtoken::errors::Result<String> {
-        let key = self.keys.signer(Timestamp::from_seconds(claims.iat));
+        let keys = self.keys();
+        let key = keys.signer(Timestamp::from_seconds(claims.iat));
         let mut header = Header::new(ALGORITHM);
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.key_id.clone());

@@ -1,9 +1,10 @@
 //! svc-checkout is stopped, killed and frozen while buyers order. No order that was answered is lost, none is made
-//! twice, and the stock adds up.
+//! twice, and the stock adds up. And the signing key rotates.
 
 mod cancelled_event;
 mod crowd;
 mod holes;
+mod key_rotation;
 mod load;
 mod one_instance;
 mod two_instances;
@@ -11,5 +12,5 @@ mod two_instances;
 use e2e::control::stack_command;
 use tokio::sync::Mutex;
 
-/// All tests here do something to svc-checkout: they take turns.
+/// Tests that do something to svc-checkout take turns.
 static TURN: Mutex<()> = Mutex::const_new(());

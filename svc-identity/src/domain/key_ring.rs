@@ -13,6 +13,13 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// that differ.
 pub const PUBLISHED_AFTERWARDS: Duration = Duration::from_secs(20 * 60);
 
+/// How often an instance looks for keys that another one made.
+pub const RELOAD_EVERY: Duration = Duration::from_secs(10);
+/// How long a key is published before it signs. An instance may see it [`RELOAD_EVERY`] late, and the gateway and the
+/// services keep what they fetched for 60 s (`cache_duration` in the gateway's configuration, the refresh of
+/// `platform::auth`); the rest is for a fetch that fails once and for clocks that differ.
+pub const PUBLISHED_BEFORE: Duration = Duration::from_secs(2 * 60);
+
 /// Keys in the order in which they take over.
 #[derive(Debug)]
 pub struct KeyRing<K> {

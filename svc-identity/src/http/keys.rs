@@ -58,17 +58,15 @@ pub struct OpenIdConfigurationOut {
     responses((status = 200, body = JwksOut))
 )]
 pub async fn jwks(State(app): State<App>) -> impl IntoResponse {
-    let keys = app
-        .tokens
-        .published_keys(Timestamp::now())
-        .map(|key| JwkOut {
-            kty: "OKP",
-            crv: "Ed25519",
-            x: URL_SAFE_NO_PAD.encode(key.public_key),
-            kid: key.key_id.clone(),
-            usage: "sig",
-            alg: "EdDSA",
-        });
+    let ring = app.tokens.keys();
+    let keys = ring.published(Timestamp::now()).map(|key| JwkOut {
+        kty: "OKP",
+        crv: "Ed25519",
+        x: URL_SAFE_NO_PAD.encode(key.public_key),
+        kid: key.key_id.clone(),
+        usage: "sig",
+        alg: "EdDSA",
+    });
     let jwks = JwksOut {
         keys: keys.collect(),
     };
