@@ -146,6 +146,17 @@ impl Call {
         self
     }
 
+    /// With this header beside an earlier one of its name.
+    ///
+    /// # Panics
+    /// When name or value are no header.
+    pub fn another_header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a header name");
+        let value = HeaderValue::from_str(value).expect("a header value");
+        self.headers.append(name, value);
+        self
+    }
+
     /// Sends it. An error means that no whole answer came, so that nobody knows whether it had an effect.
     pub async fn send(self) -> anyhow::Result<Answer> {
         let what = format!("{} {}", self.method, self.url);

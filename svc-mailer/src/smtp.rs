@@ -238,6 +238,7 @@ mod tests {
                 subject: "Vos billets pour « Été »".into(),
                 text: "Bonjour\n".into(),
                 html: "<p>Bonjour</p>".into(),
+                kept_text: "Bonjour\n".into(),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! Tests of the module above.
 
+mod attacks;
 mod keys;
 
 use super::*;
