@@ -13,6 +13,7 @@ use crate::service_secrets::ServiceSecrets;
 use crate::store::sessions::Sessions;
 use crate::store::users::Users;
 use crate::tokens::Tokens;
+use crate::trail::Trail;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, FromRef)]
@@ -23,6 +24,8 @@ pub struct App {
     pub mails: Arc<MailRequests>,
     /// Whether who registers is asked by mail to prove the address.
     pub verify_at_registration: bool,
+    /// Remembers who did what.
+    pub trail: Arc<Trail>,
     /// Reads users.
     pub users: Arc<Users>,
     /// Verifies passwords.

@@ -40,6 +40,8 @@ pub struct Config {
     pub session_lifetime: Duration,
     /// Encrypts the signing keys at rest (`IDENTITY_KEY_ENCRYPTION_KEY`).
     pub key_encryption_key: SecretBox<[u8; KEY_BYTES]>,
+    /// How long the audit trail is kept (`IDENTITY_AUDIT_KEPT_FOR`).
+    pub audit_kept_for: Duration,
     /// Whether who registers is asked by mail to prove the address (`IDENTITY_VERIFY_AT_REGISTRATION`).
     pub verify_at_registration: bool,
     /// Who is made admin at the first start, if anyone.
@@ -58,6 +60,8 @@ pub struct MigrateConfig {
 
 /// What `rotate-keys` needs.
 pub struct RotateConfig {
+    /// How long the audit trail is kept.
+    pub audit_kept_for: Duration,
     /// How the database is reached.
     pub cql: CqlConfig,
     /// Encrypts the signing keys at rest.
@@ -103,6 +107,7 @@ impl Config {
             Duration::from_secs(60)..=365 * DAY,
         );
         let key_encryption_key = encryption_key(env, KEY_ENCRYPTION_KEY);
+        let audit_kept_for = audit_kept_for(env);
         let verify_at_registration = env.or("IDENTITY_VERIFY_AT_REGISTRATION", true);
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
@@ -115,6 +120,7 @@ impl Config {
             passwords: passwords?,
             session_lifetime: session_lifetime?,
             key_encryption_key: key_encryption_key?,
+            audit_kept_for: audit_kept_for?,
             verify_at_registration: verify_at_registration?,
             first_admin: first_admin?,
             service_secrets: service_secrets?,
@@ -139,7 +145,9 @@ impl RotateConfig {
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let cql = CqlConfig::from_env(env);
         let key_encryption_key = encryption_key(env, KEY_ENCRYPTION_KEY);
+        let audit_kept_for = audit_kept_for(env);
         Some(Self {
+            audit_kept_for: audit_kept_for?,
             cql: cql?,
             key_encryption_key: key_encryption_key?,
         })
@@ -186,6 +194,10 @@ fn service_secrets(env: &mut Env) -> Option<ServiceSecrets> {
         }
     }
     all_good.then_some(secrets)
+}
+
+fn audit_kept_for(env: &mut Env) -> Option<Duration> {
+    env.or_in("IDENTITY_AUDIT_KEPT_FOR", 90 * DAY, DAY..=3_650 * DAY)
 }
 
 /// The outer `None` means that something is wrong.

@@ -16,6 +16,7 @@ pub mod service_secrets;
 pub mod signing_keys;
 pub mod store;
 pub mod tokens;
+pub mod trail;
 pub mod user_topic;
 
 use std::sync::Arc;
@@ -46,13 +47,16 @@ pub use routes::openapi;
 use crate::accounts::Accounts;
 use crate::app::App;
 use crate::config::{Config, MigrateConfig, RotateConfig};
+use crate::domain::audit::Action;
 use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::password::Passwords;
+use crate::store::audit_entries::AuditEntries;
 use crate::store::email_claims::EmailClaims;
 use crate::store::sessions::Sessions;
 use crate::store::signing_keys::SigningKeys;
 use crate::store::users::Users;
 use crate::tokens::Tokens;
+use crate::trail::Trail;
 use crate::user_topic::UserTopic;
 
 const TOPICS: &[Topic] = &[IDENTITY_USERS, IDENTITY_MAIL];
@@ -72,6 +76,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0004_mail_links",
         text: include_str!("../migrations/0004_mail_links.cql"),
+    },
+    Migration {
+        name: "0005_audit",
+        text: include_str!("../migrations/0005_audit.cql"),
     },
 ];
 
@@ -152,6 +160,9 @@ pub async fn run(
     let app = App {
         accounts,
         mails: Arc::clone(&mails),
+        trail: Arc::new(Trail {
+            entries: AuditEntries::new(Arc::clone(&session), config.audit_kept_for).await?,
+        }),
         verify_at_registration: config.verify_at_registration,
         users,
         passwords,
@@ -200,7 +211,13 @@ pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
     let config = env.read(RotateConfig::from_env)?;
     let session = cql::connect(&config.cql).await?;
     let vault = Vault::new(&config.key_encryption_key)?;
-    signing_keys::rotate(&SigningKeys::new(session).await?, &vault, Timestamp::now()).await
+    let store = SigningKeys::new(Arc::clone(&session)).await?;
+    let signs_from = signing_keys::rotate(&store, &vault, Timestamp::now()).await?;
+    let trail = Trail {
+        entries: AuditEntries::new(session, config.audit_kept_for).await?,
+    };
+    trail.record(Action::KeysRotated, None, None, None).await;
+    Ok(signs_from)
 }
 
 /// `migrate`: tables, schemas and topics as this version needs them.

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{keys, mail_links, me, service_tokens, sessions, users};
+use crate::http::{audit, keys, mail_links, me, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(mail_links::reset_password))
         .routes(routes!(mail_links::ask_for_verification))
         .routes(routes!(mail_links::verify_email))
+        .routes(routes!(audit::list_audit))
         .routes(routes!(keys::jwks))
         .routes(routes!(keys::openid_configuration))
 }
@@ -67,6 +68,7 @@ mod tests {
         insta::assert_snapshot!(urls, @r"
         GET /.well-known/jwks.json → jwks
         GET /.well-known/openid-configuration → openid_configuration
+        GET /v1/audit → list_audit
         POST /v1/email-verifications → ask_for_verification
         POST /v1/email-verifications/confirm → verify_email
         POST /v1/password-resets → ask_for_reset

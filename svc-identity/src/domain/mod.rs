@@ -1,6 +1,7 @@
 //! The rules: pure, without I/O, clock or wire formats.
 
 pub mod account;
+pub mod audit;
 pub mod email;
 pub mod key_ring;
 pub mod locale;

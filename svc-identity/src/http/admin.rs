@@ -7,19 +7,31 @@ use axum::http::request::Parts;
 use platform::auth::{Caller, Role, Verifier};
 use platform::http::Problem;
 
+use super::client::Client;
+use crate::domain::audit::Action;
+use crate::trail::Trail;
+
 /// The caller is an admin: 401 without a token, 403 for anyone else, before the rest of the request is looked at.
-pub struct Admin;
+pub struct Admin(pub Caller);
 
 impl<S> FromRequestParts<S> for Admin
 where
     S: Send + Sync,
     Arc<Verifier>: FromRef<S>,
+    Arc<Trail>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        caller.require(&[Role::Admin])?;
-        Ok(Self)
+        if let Err(denied) = caller.require(&[Role::Admin]) {
+            let Ok(Client(client)) = Client::from_request_parts(parts, state).await;
+            let trail = Arc::<Trail>::from_ref(state);
+            trail
+                .record(Action::Denied, Some(caller.user_id), None, client)
+                .await;
+            return Err(denied);
+        }
+        Ok(Self(caller))
     }
 }

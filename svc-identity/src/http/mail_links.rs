@@ -10,8 +10,10 @@ use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use super::client::Client;
 use super::{Fields, find, store_problem};
 use crate::app::App;
+use crate::domain::audit::Action;
 use crate::domain::email::Email;
 use crate::domain::mail_link::{MailLink, Purpose};
 use crate::domain::password;
@@ -60,6 +62,7 @@ pub struct VerificationIn {
 )]
 pub async fn ask_for_reset(
     State(app): State<App>,
+    Client(client): Client,
     Json(wanted): Json<PasswordResetIn>,
 ) -> Result<StatusCode, Problem> {
     let mut fields = Fields::new();
@@ -69,6 +72,9 @@ pub async fn ask_for_reset(
     let holder = holder.map_err(store_problem)?;
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
+    app.trail
+        .record(Action::ResetAsked, None, holder, client)
+        .await;
     let owed = app.mails.owe(Purpose::ResetPassword, user_id).await;
     app.mails.settle_soon(owed.map_err(store_problem)?);
     Ok(StatusCode::ACCEPTED)
@@ -88,6 +94,7 @@ pub async fn ask_for_reset(
 )]
 pub async fn reset_password(
     State(app): State<App>,
+    Client(client): Client,
     Json(wanted): Json<NewPasswordIn>,
 ) -> Result<StatusCode, Problem> {
     let mut fields = Fields::new();
@@ -105,6 +112,10 @@ pub async fn reset_password(
     });
     changed.await?;
     forget(&app, Purpose::ResetPassword, &link).await;
+    let user = Some(link.user_id);
+    app.trail
+        .record(Action::PasswordReset, user, user, client)
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -142,6 +153,7 @@ pub async fn ask_for_verification(
 )]
 pub async fn verify_email(
     State(app): State<App>,
+    Client(client): Client,
     Json(wanted): Json<VerificationIn>,
 ) -> Result<StatusCode, Problem> {
     let link = good_link(&app, Purpose::VerifyEmail, &wanted.token).await?;
@@ -153,6 +165,10 @@ pub async fn verify_email(
     });
     changed.await?;
     forget(&app, Purpose::VerifyEmail, &link).await;
+    let user = Some(link.user_id);
+    app.trail
+        .record(Action::EmailVerified, user, user, client)
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 

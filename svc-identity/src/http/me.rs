@@ -10,9 +10,11 @@ use platform::http::{Code, IfMatch, Json, Problem};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use super::client::Client;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::app::App;
+use crate::domain::audit::Action;
 use crate::domain::password;
 use crate::domain::session::Session;
 
@@ -59,11 +61,16 @@ pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl Into
 )]
 pub async fn patch_me(
     State(app): State<App>,
+    Client(client): Client,
     caller: Caller,
     if_match: IfMatch,
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let user = super::change_profile(&app, caller.user_id, &if_match, wanted).await?;
+    let me = Some(caller.user_id);
+    app.trail
+        .record(Action::ProfileChanged, me, me, client)
+        .await;
     Ok(answer(user))
 }
 
@@ -84,12 +91,17 @@ pub async fn patch_me(
 )]
 pub async fn change_password(
     State(app): State<App>,
+    Client(client): Client,
     caller: Caller,
     Json(passwords): Json<PasswordIn>,
 ) -> Result<StatusCode, Problem> {
     let (current, new) = passwords.check()?;
+    let me = Some(caller.user_id);
     let verified = find(&app, caller.user_id).await?.password_hash;
     if !app.passwords.verify(current, Some(&verified)).await? {
+        app.trail
+            .record(Action::PasswordChangeFailed, me, me, client)
+            .await;
         return Err(wrong_password());
     }
     let hash = app.passwords.hash(new).await?;
@@ -101,6 +113,9 @@ pub async fn change_password(
         }
     });
     changed.await?;
+    app.trail
+        .record(Action::PasswordChanged, me, me, client)
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -121,6 +136,7 @@ pub async fn change_password(
 )]
 pub async fn erase_me(
     State(app): State<App>,
+    Client(client): Client,
     caller: Caller,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
@@ -136,6 +152,8 @@ pub async fn erase_me(
         super::check_version(if_match.as_ref(), account)
     });
     erased.await?;
+    let me = Some(caller.user_id);
+    app.trail.record(Action::Erased, me, me, client).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

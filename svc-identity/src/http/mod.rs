@@ -1,6 +1,8 @@
 //! Handlers: parse, decide, store, answer. One file per noun.
 
 pub mod admin;
+pub mod audit;
+pub mod client;
 pub mod keys;
 pub mod mail_links;
 pub mod me;

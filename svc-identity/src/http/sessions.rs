@@ -1,5 +1,7 @@
 //! Sessions: sign in, stay signed in, sign out.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -12,8 +14,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::client::Client;
 use super::{Fields, store_problem};
 use crate::app::App;
+use crate::domain::audit::Action;
 use crate::domain::email::Email;
 use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
 use crate::domain::password;
@@ -67,6 +71,7 @@ pub struct TokensOut {
 )]
 pub async fn sign_in(
     State(app): State<App>,
+    Client(client): Client,
     Json(credentials): Json<CredentialsIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let (email, password) = credentials.check()?;
@@ -86,7 +91,11 @@ pub async fn sign_in(
         .as_ref()
         .map(|account| account.password_hash.as_str());
     let verified = app.passwords.verify(password, hash).await?;
+    let user_id = account.as_ref().map(|account| account.user.id);
     let Some(account) = account.filter(|_| verified) else {
+        app.trail
+            .record(Action::SignInFailed, None, user_id, client)
+            .await;
         return Err(Problem::new(Code::BadCredentials));
     };
 
@@ -107,6 +116,9 @@ pub async fn sign_in(
         .await
         .map_err(store_problem)?;
     let access_token = issue(&app, &account.user, session.id, now).await?;
+    app.trail
+        .record(Action::SignedIn, user_id, user_id, client)
+        .await;
     Ok(answer(access_token, &refresh_token))
 }
 
@@ -123,6 +135,7 @@ pub async fn sign_in(
 )]
 pub async fn refresh(
     State(app): State<App>,
+    Client(client): Client,
     Json(presented): Json<RefreshIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let presented = OpaqueToken::parse(presented.refresh_token.expose_secret()).ok_or(ended())?;
@@ -135,7 +148,7 @@ pub async fn refresh(
     let session = session.ok_or(ended())?;
     match session.present(&presented.hash(), now) {
         Presented::Good => {}
-        Presented::Spent => return Err(revoke_copied(&app, &session, now).await),
+        Presented::Spent => return Err(revoke_copied(&app, &session, client, now).await),
         Presented::Ended => return Err(ended()),
     }
     let account = app
@@ -155,7 +168,7 @@ pub async fn refresh(
         .map_err(store_problem)?;
     if !rotated {
         // Somebody used the same token in this moment.
-        return Err(revoke_copied(&app, &session, now).await);
+        return Err(revoke_copied(&app, &session, client, now).await);
     }
     Ok(answer(access_token, &next))
 }
@@ -171,7 +184,11 @@ pub async fn refresh(
         (status = 503, description = "`unavailable`", body = ProblemBody),
     )
 )]
-pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<StatusCode, Problem> {
+pub async fn sign_out(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
     let session = app
         .sessions
         .find_by_token(caller.token_id)
@@ -183,6 +200,10 @@ pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<StatusCo
             .await
             .map_err(store_problem)?;
     }
+    let user_id = Some(caller.user_id);
+    app.trail
+        .record(Action::SignedOut, user_id, user_id, client)
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -229,7 +250,15 @@ fn ended() -> Problem {
 }
 
 /// Ends a session of which somebody has a copy of a token: the owner signs in again, the thief cannot.
-async fn revoke_copied(app: &App, session: &Session, now: Timestamp) -> Problem {
+async fn revoke_copied(
+    app: &App,
+    session: &Session,
+    client: Option<IpAddr>,
+    now: Timestamp,
+) -> Problem {
+    app.trail
+        .record(Action::TokenReused, None, Some(session.user_id), client)
+        .await;
     tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
     match app.sessions.revoke(session, now).await {
         Ok(()) => ended(),

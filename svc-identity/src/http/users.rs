@@ -11,12 +11,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::admin::Admin;
+use super::client::Client;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::accounts::NewAccount;
 use crate::app::App;
 use crate::domain::NotAllowed;
 use crate::domain::account::Account;
+use crate::domain::audit::Action;
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -110,11 +112,15 @@ impl RegistrationIn {
 )]
 pub async fn register(
     State(app): State<App>,
+    Client(client): Client,
     preferred: Language,
     Json(registration): Json<RegistrationIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let new = registration.check(preferred, app.verify_at_registration)?;
     let user = app.accounts.create(new).await?;
+    app.trail
+        .record(Action::Registered, None, Some(user.id), client)
+        .await;
     Ok((StatusCode::CREATED, answer(user)))
 }
 
@@ -194,12 +200,17 @@ pub async fn list(
 )]
 pub async fn patch(
     State(app): State<App>,
-    _: Admin,
+    Client(client): Client,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
     if_match: IfMatch,
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let user = super::change_profile(&app, id, &if_match, wanted).await?;
+    let actor = Some(admin.user_id);
+    app.trail
+        .record(Action::ProfileChanged, actor, Some(id), client)
+        .await;
     Ok(answer(user))
 }
 
@@ -223,12 +234,17 @@ pub async fn patch(
 )]
 pub async fn erase(
     State(app): State<App>,
-    _: Admin,
+    Client(client): Client,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
     let may = |account: &Account| super::check_version(if_match.as_ref(), account);
     app.accounts.erase(id, may).await?;
+    let actor = Some(admin.user_id);
+    app.trail
+        .record(Action::Erased, actor, Some(id), client)
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -256,7 +272,8 @@ pub async fn erase(
 )]
 pub async fn put_roles(
     State(app): State<App>,
-    _: Admin,
+    Client(client): Client,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
     if_match: IfMatch,
     Json(wanted): Json<RolesIn>,
@@ -268,5 +285,10 @@ pub async fn put_roles(
         if_match.check(account.user.version)?;
         Ok::<_, Problem>(account.with_roles(roles))
     });
-    Ok(answer(changed.await?))
+    let user = changed.await?;
+    let actor = Some(admin.user_id);
+    app.trail
+        .record(Action::RolesChanged, actor, Some(id), client)
+        .await;
+    Ok(answer(user))
 }

@@ -1,5 +1,6 @@
 //! CQL: its texts, and rows to values and back.
 
+pub mod audit_entries;
 pub mod email_claims;
 pub mod mail_links;
 pub mod sessions;

@@ -25,8 +25,9 @@ const SIGNED_IN: [&str; 6] = [
     "POST /v1/users/me/password",
 ];
 /// What admins may call.
-const ADMIN: [&str; 5] = [
+const ADMIN: [&str; 6] = [
     "DELETE /v1/users/{id}",
+    "GET /v1/audit",
     "GET /v1/users",
     "GET /v1/users/{id}",
     "PATCH /v1/users/{id}",

@@ -1,6 +1,7 @@
 //! svc-identity on a real stack. `make test` starts one and names it to the tests.
 
 mod admin;
+mod audit;
 mod bad_input;
 mod coverage;
 mod crashes;

@@ -1,0 +1,127 @@
+//! What is worth remembering when somebody asks later who did it.
+
+use std::net::IpAddr;
+
+use platform::clock::Timestamp;
+use uuid::Uuid;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident $text:literal,)*) => {
+        /// What was done, or tried.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action { $($(#[$doc])* $variant,)* }
+
+        impl Action {
+            /// The name, in rows and answers.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Somebody registered.
+    Registered "registered",
+    /// Somebody signed in.
+    SignedIn "signed-in",
+    /// A wrong address, or a wrong password.
+    SignInFailed "sign-in-failed",
+    /// Somebody signed out.
+    SignedOut "signed-out",
+    /// A refresh token was used again: somebody has a copy, and the session was ended.
+    TokenReused "refresh-token-reused",
+    /// Name, phone or locale.
+    ProfileChanged "profile-changed",
+    /// By somebody who knew the one before.
+    PasswordChanged "password-changed",
+    /// By somebody who did not.
+    PasswordChangeFailed "password-change-failed",
+    /// A link to choose a new password was asked for, whether or not the address has a user.
+    ResetAsked "password-reset-asked",
+    /// A password was chosen by such a link.
+    PasswordReset "password-reset",
+    /// An address was proved.
+    EmailVerified "email-verified",
+    /// An admin said what somebody may do.
+    RolesChanged "roles-changed",
+    /// A user was erased.
+    Erased "erased",
+    /// Somebody asked for what is for admins.
+    Denied "denied",
+    /// The next signing key was made, from the command line.
+    KeysRotated "keys-rotated",
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Id.
+    pub id: Uuid,
+    /// When, to the millisecond.
+    pub at: Timestamp,
+    /// What; as it is written, since a newer version may have written it.
+    pub action: String,
+    /// Who did it, if anyone was signed in or became so.
+    pub actor_id: Option<Uuid>,
+    /// Whom it is about, if a user.
+    pub user_id: Option<Uuid>,
+    /// From where.
+    pub client: Option<IpAddr>,
+    /// In which request.
+    pub request_id: Option<String>,
+}
+
+/// A place in the trail; later places come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When.
+    pub at: Timestamp,
+    /// Which of that moment.
+    pub id: Uuid,
+}
+
+impl Place {
+    /// The day, in UTC, as so many days after 1970-01-01.
+    pub const fn day(self) -> i64 {
+        const DAY_SECS: i64 = 24 * 60 * 60;
+        self.at.as_seconds().div_euclid(DAY_SECS)
+    }
+
+    /// Before all of `day`, and after all of the day before.
+    pub fn start_of(day: i64) -> Self {
+        const DAY_SECS: i64 = 24 * 60 * 60;
+        Self {
+            at: Timestamp::from_seconds(day.saturating_mul(DAY_SECS)),
+            id: Uuid::nil(),
+        }
+    }
+}
+
+impl Entry {
+    /// Where it stands.
+    pub const fn place(&self) -> Place {
+        Place {
+            at: self.at,
+            id: self.id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_day_is_between_two_days() {
+        let noon = Place {
+            at: Timestamp::parse("2026-11-22T12:00:00Z").expect("a moment"),
+            id: Uuid::max(),
+        };
+        let start = Place::start_of(noon.day());
+        assert_eq!(start.at.to_rfc3339(), "2026-11-22T00:00:00Z");
+        assert!(start < noon);
+        assert_eq!(start.day(), noon.day());
+        assert_eq!(Place::start_of(noon.day() - 1).day(), noon.day() - 1);
+    }
+}

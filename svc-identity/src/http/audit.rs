@@ -1,0 +1,87 @@
+//! The audit trail, for admins.
+
+use axum::extract::State;
+use platform::clock::Timestamp;
+use platform::http::problem::ProblemBody;
+use platform::http::{Json, Page, PageQuery, Problem};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::admin::Admin;
+use super::store_problem;
+use crate::app::App;
+use crate::domain::audit::{Entry, Place};
+
+/// One thing that was done, or tried.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct EntryOut {
+    id: Uuid,
+    at: Timestamp,
+    /// `registered`, `signed-in`, `sign-in-failed`, `signed-out`, `refresh-token-reused`, `profile-changed`,
+    /// `password-changed`, `password-change-failed`, `password-reset-asked`, `password-reset`, `email-verified`,
+    /// `roles-changed`, `erased`, `denied`, `keys-rotated`.
+    #[schema(example = "roles-changed")]
+    action: String,
+    /// Who did it; null for who is not signed in.
+    #[schema(required = true)]
+    actor_id: Option<Uuid>,
+    /// Whom it is about; null when that is no user.
+    #[schema(required = true)]
+    user_id: Option<Uuid>,
+    /// The client's address.
+    #[schema(required = true, example = "203.0.113.7")]
+    client: Option<String>,
+    #[schema(required = true)]
+    request_id: Option<String>,
+}
+
+impl From<Entry> for EntryOut {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id,
+            at: entry.at,
+            action: entry.action,
+            actor_id: entry.actor_id,
+            user_id: entry.user_id,
+            client: entry.client.map(|client| client.to_string()),
+            request_id: entry.request_id,
+        }
+    }
+}
+
+/// Who did what
+///
+/// Newest first. A page may have fewer than `limit` items, even none, and still not be the last one.
+#[utoipa::path(
+    get, path = "/v1/audit", tag = "audit", security(("bearer" = [])),
+    params(PageQuery),
+    responses(
+        (status = 200, body = Page<EntryOut>),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: for admins", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+    )
+)]
+pub async fn list_audit(
+    State(app): State<App>,
+    _: Admin,
+    page: PageQuery,
+) -> Result<Json<Page<EntryOut>>, Problem> {
+    let now = Timestamp::now();
+    let before = match page.cursor::<(i64, Uuid)>()? {
+        Some((millis, id)) => Place {
+            at: Timestamp::from_millis(millis),
+            id,
+        },
+        // What is written in this moment by an instance whose clock is ahead belongs to the next look.
+        None => Place {
+            at: now,
+            id: Uuid::max(),
+        },
+    };
+    let found = app.trail.entries.page(before, page.limit(), now).await;
+    let (entries, next) = found.map_err(store_problem)?;
+    let next = next.map(|place| (place.at.as_millis(), place.id));
+    Ok(Json(Page::new(entries, next.as_ref()).map(EntryOut::from)))
+}
