@@ -1,6 +1,6 @@
 //! What is worth remembering when somebody asks later who did it.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use platform::clock::Timestamp;
 use uuid::Uuid;
