@@ -91,7 +91,9 @@ fn unseal(vault: &Vault, stored: StoredKey) -> anyhow::Result<SigningKey> {
         sealed_private_key,
         ..
     } = stored;
-    let private_key = vault.open(&key_id, &sealed_private_key)?;
+    let private_key = vault
+        .open(&key_id, &sealed_private_key)
+        .context("a signing key is sealed under another IDENTITY_KEY_ENCRYPTION_KEY")?;
     let public_key = public_key
         .try_into()
         .map_err(|_| anyhow::anyhow!("signing key {key_id} has a public key of another length"))?;
