@@ -17,11 +17,18 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::ids::derived_id;
+
 /// The `aud` of every access token of a person.
 pub const AUDIENCE: &str = "ticketing";
 /// The `aud` of every access token of a service. Another one, so that the gateway and every public route refuse them, and
 /// internal routes refuse those of people.
 pub const SERVICE_AUDIENCE: &str = "ticketing-services";
+/// The `sub` of a service's tokens. It follows from its name, so that it is the same everywhere.
+pub fn service_id(name: &str) -> Uuid {
+    derived_id(Uuid::nil(), &["service", name])
+}
+
 /// The `typ` in the header of every access token (RFC 9068), so that no other signed token passes for one.
 pub const TOKEN_TYPE: &str = "at+jwt";
 /// The only algorithm. What a token says about it is compared, never followed.

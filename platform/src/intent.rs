@@ -167,14 +167,24 @@ impl Intents {
         age: Duration,
     ) -> Result<usize, PublishError> {
         let mut settled = 0;
+        let mut failure = None;
         for bucket in 0..BUCKETS {
             for intent in self.owed(bucket, age).await? {
-                rows.abandoned(intent).await?;
-                self.settle(rows, intent).await?;
-                settled += 1;
+                let swept = async {
+                    rows.abandoned(intent).await?;
+                    self.settle(rows, intent).await
+                };
+                // One that cannot be settled must not keep the others waiting.
+                match swept.await {
+                    Ok(()) => settled += 1,
+                    Err(error) => {
+                        tracing::warn!(%error, aggregate_id = %intent.aggregate_id, "still owed");
+                        failure.get_or_insert(error);
+                    }
+                }
             }
         }
-        Ok(settled)
+        failure.map_or(Ok(settled), Err)
     }
 
     /// All intents older than `age`, for what is owed in another way than [`Published`] says.

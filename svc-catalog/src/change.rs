@@ -82,7 +82,9 @@ impl App {
         };
         if !deleted {
             self.forget(intent).await;
-            return Err(Problem::new(Code::Stale));
+            // Changed in this moment, or deleted by somebody else.
+            let left = self.events.find_serial(id).await.map_err(database)?;
+            return Err(Problem::new(left.map_or(Code::NotFound, |_| Code::Stale)));
         }
         self.settle(intent).await
     }

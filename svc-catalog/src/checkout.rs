@@ -6,6 +6,7 @@ use platform::auth::{ServiceTokenError, ServiceTokens};
 use platform::context::RequestContext;
 use platform::http::header::{TRACEPARENT, X_REQUEST_ID};
 use reqwest::StatusCode;
+use reqwest::redirect::Policy;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -60,6 +61,7 @@ struct QuantityOut {
 
 #[derive(Deserialize)]
 struct ProblemIn {
+    code: String,
     detail: Option<String>,
 }
 
@@ -74,7 +76,10 @@ impl Checkout {
     /// Connects lazily.
     pub fn new(config: &CheckoutConfig) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            client: reqwest::Client::builder().timeout(TIMEOUT).build()?,
+            client: reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .redirect(Policy::none())
+                .build()?,
             url: config.url.clone(),
             tokens: ServiceTokens::new(SERVICE, &config.auth)?,
         })
@@ -103,15 +108,20 @@ impl Checkout {
             self.tokens.forget().await;
             answer = self.put(event_id, &body).await?;
         }
-        match answer.status() {
-            StatusCode::NO_CONTENT => Ok(Answer::Granted),
-            StatusCode::CONFLICT => {
-                let problem: ProblemIn = answer.json().await?;
-                Ok(Answer::BelowSold(problem.detail))
-            }
-            StatusCode::PRECONDITION_FAILED => Ok(Answer::Outdated),
-            StatusCode::NOT_FOUND => Ok(Answer::NotKnown),
-            status => Err(CheckoutError::Unexpected(status)),
+        let status = answer.status();
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Answer::Granted);
+        }
+        // By its code: a 404 may also come from a gateway that does not have this route.
+        let problem: ProblemIn = answer
+            .json()
+            .await
+            .map_err(|_| CheckoutError::Unexpected(status))?;
+        match problem.code.as_str() {
+            "below-sold" => Ok(Answer::BelowSold(problem.detail)),
+            "stale" => Ok(Answer::Outdated),
+            "unknown-event" => Ok(Answer::NotKnown),
+            _ => Err(CheckoutError::Unexpected(status)),
         }
     }
 

@@ -46,7 +46,7 @@ use crate::store::published_event::PublishedEvents;
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -54,6 +54,14 @@ const MIGRATIONS: [Migration; 2] = [
     Migration {
         name: "0001_events",
         text: include_str!("../migrations/0001_events.cql"),
+    },
+    Migration {
+        name: "0002_short_tombstones",
+        text: include_str!("../migrations/0002_short_tombstones.cql"),
+    },
+    Migration {
+        name: "0003_past_starts",
+        text: include_str!("../migrations/0003_past_starts.cql"),
     },
 ];
 

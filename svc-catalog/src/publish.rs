@@ -68,7 +68,7 @@ impl Published for EventPublication {
         let Some(stored) = self.events.find_serial(id).await? else {
             return Ok(None);
         };
-        self.published.project(&stored.event).await?;
+        self.published.project(&stored).await?;
         Ok(Some(stored.event))
     }
 
@@ -79,10 +79,13 @@ impl Published for EventPublication {
             return Ok(());
         };
         let event = stored.event;
-        if stored.operation_id != intent.id && event.status == Status::Published {
+        // Not under the intent's own id: its handler, if it should still live, must not take this for its change.
+        let restating = derived_id(intent.id, &["abandoned"]);
+        let is_done = [intent.id, restating].contains(&stored.operation_id);
+        if !is_done && event.status == Status::Published {
             // False: somebody else makes the next version, which does it as well.
             self.events
-                .replace(&event, &event.restated(), intent.id)
+                .replace(&event, &event.restated(), restating)
                 .await?;
         }
         Ok(())

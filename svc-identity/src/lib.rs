@@ -81,6 +81,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0005_audit",
         text: include_str!("../migrations/0005_audit.cql"),
     },
+    Migration {
+        name: "0006_short_tombstones",
+        text: include_str!("../migrations/0006_short_tombstones.cql"),
+    },
 ];
 
 const LIMITS: Limits = Limits {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use platform::ids::derived_id;
+use platform::auth::service_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ impl ServiceSecrets {
     pub fn check(&self, service: &str, secret: &SecretString) -> Option<Uuid> {
         let presented = hash(secret);
         let known = self.hashes.get(service)?;
-        (*known == presented).then(|| derived_id(Uuid::nil(), &["service", service]))
+        (*known == presented).then(|| service_id(service))
     }
 }
 

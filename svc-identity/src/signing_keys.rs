@@ -56,6 +56,10 @@ pub async fn rotate(
         "a key is on its way already and takes over at {}; rotate again after that",
         newest.signs_from.to_rfc3339()
     );
+    // Under another key-encryption key the new one would be good, and no instance could start with both.
+    for key in stored.clone() {
+        unseal(vault, key)?;
+    }
     let next = generate(vault, newest.sequence + 1, now + PUBLISHED_BEFORE)?;
     let inserted = store.insert(&next).await;
     let stored = store.list().await?;

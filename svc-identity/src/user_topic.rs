@@ -49,28 +49,48 @@ impl UserTopic {
     }
 }
 
+/// What the topic has to say of a user.
+pub enum Known {
+    /// As the row says.
+    Living(Box<User>),
+    /// Erased: a tombstone.
+    Erased,
+}
+
 impl Published for UserTopic {
-    type Row = User;
+    type Row = Known;
 
     /// Finishes an erasure before it says that there is nobody: whoever hears of it, the sweeper after a crash as well,
     /// may take the person for gone. The claim goes while the row still has the address that leads to it.
-    async fn read(&self, id: Uuid) -> Result<Option<User>, CqlError> {
+    ///
+    /// Of a user who was never made there is nothing to say. A tombstone would be for ever: the claim of the address keeps
+    /// the id, and whoever registers the address next gets it.
+    async fn read(&self, id: Uuid) -> Result<Option<Known>, CqlError> {
         match self.users.find_state(id).await? {
-            State::Living(account) => Ok(Some(account.user)),
+            State::Living(account) => Ok(Some(Known::Living(Box::new(account.user)))),
             State::Erasing(email) => {
                 self.claims.release(&email.key(), id).await?;
                 self.users.finish_erasure(id).await?;
-                Ok(None)
+                Ok(Some(Known::Erased))
             }
-            State::Absent | State::Erased => Ok(None),
+            State::Erased => Ok(Some(Known::Erased)),
+            State::Absent => Ok(None),
         }
     }
 
-    fn version(user: &User) -> i64 {
-        user.version
+    fn version(known: &Known) -> i64 {
+        match known {
+            Known::Living(user) => user.version,
+            Known::Erased => i64::MAX,
+        }
     }
 
-    async fn produce(&self, id: Uuid, user: Option<&User>) -> Result<(), ProduceError> {
+    async fn produce(&self, id: Uuid, known: Option<&Known>) -> Result<(), ProduceError> {
+        let user = match known {
+            None => return Ok(()),
+            Some(Known::Living(user)) => Some(&**user),
+            Some(Known::Erased) => None,
+        };
         let Partitions::ByKey(partitions) = IDENTITY_USERS.partitions else {
             unreachable!("users are not partitioned by event");
         };

@@ -15,7 +15,7 @@ use crate::http::{Code, Problem};
 /// The handler's state must give the verifier: `impl FromRef<App> for Arc<Verifier>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The user, or the service for [`Role::Service`].
+    /// The user.
     pub user_id: Uuid,
     /// What the caller may do.
     pub roles: RoleSet,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -61,7 +62,11 @@ impl ServiceTokens {
     /// For the service called `service`, such as `svc-catalog`.
     pub fn new(service: &str, config: &ServiceAuthConfig) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            client: reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?,
+            // A redirect would take the secret to where nobody has configured it.
+            client: reqwest::Client::builder()
+                .timeout(FETCH_TIMEOUT)
+                .redirect(Policy::none())
+                .build()?,
             url: config.token_url.clone(),
             service: service.to_owned(),
             secret: config.secret.clone(),

@@ -86,6 +86,7 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 /// Reads JSON as the [`Json`] extractor does, for bytes that came another way.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde also fills an object's fields from an array, in the order in which they are declared here: nobody's contract.
+    // (Inside a body it still does.)
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
             Ok(_) => Problem::invalid("", "type", "an object is expected, not an array"),

@@ -8,6 +8,7 @@ use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::event::StoredEvent;
 use super::published_row::{PublishedRow, ticket_types_text};
 use super::to_cql;
 use crate::domain::event::{Event, Status};
@@ -80,13 +81,19 @@ impl PublishedEvents {
         })
     }
 
-    /// Brings the list to what `event` says. Doing it again, or late with an older version, changes nothing.
-    pub async fn project(&self, event: &Event) -> Result<(), CqlError> {
+    /// Brings the list to what the row says. Doing it again, or late with an older version, changes nothing.
+    pub async fn project(&self, stored: &StoredEvent) -> Result<(), CqlError> {
+        let event = &stored.event;
+        let now = event.details.starts_at;
+        // Where it was before it was moved.
+        for past in stored.past_starts.iter().filter(|past| **past != now) {
+            self.remove(event, *past).await?;
+        }
         match event.status {
             // It was never in the list.
             Status::Draft => Ok(()),
             Status::Published => self.put(event).await,
-            Status::Cancelled | Status::Archived => self.remove(event).await,
+            Status::Cancelled | Status::Archived => self.remove(event, now).await,
         }
     }
 
@@ -121,8 +128,11 @@ impl PublishedEvents {
         Ok(())
     }
 
-    async fn remove(&self, event: &Event) -> Result<(), CqlError> {
-        let place = Place::of(event);
+    async fn remove(&self, event: &Event, starts_at: Timestamp) -> Result<(), CqlError> {
+        let place = Place {
+            starts_at,
+            event_id: event.id,
+        };
         let values = (place.month(), to_cql(place.starts_at), place.event_id);
         let remove = written_at(&self.remove, event.version);
         self.session.execute_unpaged(&remove, values).await?;

@@ -1,6 +1,7 @@
 //! Events and ticket types that change after they were made.
 
 use anyhow::{Context as _, ensure};
+use e2e::events::concert;
 use e2e::orders::{CARD_PAID, pay, place};
 use e2e::users::id_of;
 use e2e::wait::SOON;
@@ -105,6 +106,36 @@ async fn an_event_is_changed_as_it_was_read() -> anyhow::Result<()> {
     let call = scene.stack.catalog().put(&path).by(&stranger);
     let answer = call.if_match("*").json(&body).send().await?;
     answer.expect_problem(404, "not-found")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_is_moved_is_in_the_list_once() -> anyhow::Result<()> {
+    let scene = Scene::on_sale(&[TicketType::general(10)]).await?;
+    let name = scene.event().await?["name"]
+        .as_str()
+        .context("a name")?
+        .to_owned();
+    let listed = async || {
+        let list = format!("/v1/events?q={}", name.replace(' ', "+"));
+        let list = scene.stack.catalog().get(list).send().await?.expect(200)?;
+        anyhow::Ok(list["items"].as_array().context("items")?.clone())
+    };
+    // Out of its month, further, and back to where it was first.
+    for in_days in [80, 81, 30] {
+        let mut body = concert(&name, in_days);
+        body["name"] = json!(name);
+        let moved = scene.put(&scene.path(), "*", &body).await?.expect(200)?;
+        let list = listed().await?;
+        ensure!(list == [moved.clone()], "{list:?} after {moved}");
+    }
+    let cancel = format!("{}/cancel", scene.path());
+    let cancel = scene.stack.catalog().post(cancel).by(&scene.organizer);
+    cancel.send().await?.expect(200)?;
+    ensure!(
+        listed().await?.is_empty(),
+        "a cancelled event is in no list"
+    );
     Ok(())
 }
 

@@ -57,6 +57,28 @@ fn oversold(ledger: &Ledger, event_id: Uuid, orders: &[&[Entry]], found: &mut Fo
             }
         }
     }
+    ends_within(ledger, event_id, &taken, found);
+}
+
+/// In the end no more is held and sold than the newest inventory offers: a quantity is lowered only where that is so.
+fn ends_within(ledger: &Ledger, event_id: Uuid, taken: &HashMap<Uuid, i64>, found: &mut Found) {
+    let versions = ledger.inventory.get(&event_id).into_iter().flatten();
+    let Some(newest) = versions.max_by_key(|inventory| inventory.version) else {
+        return;
+    };
+    for offer in &newest.ticket_types {
+        let seats = taken.get(&offer.ticket_type_id).copied().unwrap_or(0);
+        if seats > offer.quantity {
+            found.add(
+                Promise::NeverOversold,
+                offer.ticket_type_id,
+                format!(
+                    "event {event_id}: {seats} seats of ticket type {} held and sold in the end, {} on offer",
+                    offer.ticket_type_id, offer.quantity
+                ),
+            );
+        }
+    }
 }
 
 /// The most that the catalog ever offered of each ticket type, as far as compaction has left it. Less is offered only

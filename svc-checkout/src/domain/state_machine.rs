@@ -64,7 +64,7 @@ enum Happening {
     PlaceOther,
     Start,
     SettlePaid,
-    SettlePaidOther,
+    SettlePaidEarlier,
     SettleDeclined,
     Cancel,
     Refund,
@@ -78,12 +78,15 @@ impl Happening {
         (Self::PlaceAgain, "PlaceOrder, a repeat"),
         (Self::PlaceOther, "PlaceOrder, its key with another body"),
         (Self::Start, "StartPayment"),
-        (Self::SettlePaid, "SettlePayment paid, its payment"),
+        (Self::SettlePaid, "SettlePayment paid, its last payment"),
         (
-            Self::SettlePaidOther,
-            "SettlePayment paid, another payment of it",
+            Self::SettlePaidEarlier,
+            "SettlePayment paid, an earlier payment that was declined",
         ),
-        (Self::SettleDeclined, "SettlePayment declined"),
+        (
+            Self::SettleDeclined,
+            "SettlePayment declined, its last payment",
+        ),
         (Self::Cancel, "CancelOrder"),
         (Self::Refund, "RefundOrder"),
         (Self::HoldEnds, "the hold's time is over"),
@@ -98,7 +101,8 @@ pub fn table() -> String {
         "# What becomes of an order\n\n\
          Printed by `svc-checkout state-machine` from the rules in `svc-checkout/src/domain/decide`: each field is what they decide. Records are in\n\
          the order in which they are written; → is the state afterwards; – is nothing; *row*: the order has left the books, and the door refuses by its row (`already-paid`,\n\
-         `use-refund`, `hold-expired`, `order-cancelled`). *Paying* shows as reserved.\n\n| |",
+         `use-refund`, `hold-expired`, `order-cancelled`). *Paying* shows as reserved.\n\
+         Every order here was tried to pay before, with a card that was declined.\n\n| |",
     );
     for state in State::ALL {
         // Writing to a String cannot fail.
@@ -127,6 +131,8 @@ struct Stage {
     state: State,
     /// What happened so far: no command is a repeat of another one.
     count: u128,
+    /// Payments that were started.
+    attempts: u32,
 }
 
 impl Stage {
@@ -148,9 +154,10 @@ impl Stage {
             order,
             state: State::Reserved,
             count: 1,
+            attempts: 0,
         };
         for happening in way_to(state) {
-            stage.happen(*happening).ok();
+            stage.happen(happening).ok();
         }
         debug_assert_eq!(stage.state, state);
         stage
@@ -199,6 +206,9 @@ impl Stage {
         let changes = desk.changes;
         self.books.merge(changes);
         let facts = decided?;
+        if matches!(happening, Happening::Start) {
+            self.attempts += 1;
+        }
         self.follow(&facts);
         Ok(facts)
     }
@@ -236,9 +246,9 @@ impl Stage {
                 fingerprint: [0; 32],
                 not_after,
             }),
-            Happening::SettlePaid => self.settle(1, PaymentOutcome::Paid),
-            Happening::SettlePaidOther => self.settle(2, PaymentOutcome::Paid),
-            _ => self.settle(1, PaymentOutcome::Declined),
+            Happening::SettlePaid => self.settle(self.attempts, PaymentOutcome::Paid),
+            Happening::SettlePaidEarlier => self.settle(1, PaymentOutcome::Paid),
+            _ => self.settle(self.attempts, PaymentOutcome::Declined),
         }
     }
 
@@ -289,15 +299,19 @@ impl Stage {
     }
 }
 
-const fn way_to(state: State) -> &'static [Happening] {
-    match state {
-        State::Reserved => &[],
-        State::Paying => &[Happening::Start],
-        State::Paid => &[Happening::Start, Happening::SettlePaid],
-        State::Expired => &[Happening::HoldEnds],
-        State::Cancelled => &[Happening::Cancel],
-        State::Refunded => &[Happening::Start, Happening::SettlePaid, Happening::Refund],
-    }
+/// Every order has been tried to pay before, with a card that was declined.
+fn way_to(state: State) -> Vec<Happening> {
+    use Happening::{Cancel, HoldEnds, Refund, SettleDeclined, SettlePaid, Start};
+    let mut way = vec![Start, SettleDeclined, Start];
+    way.extend_from_slice(match state {
+        State::Reserved => &[SettleDeclined],
+        State::Paying => &[],
+        State::Paid => &[SettlePaid],
+        State::Expired => &[SettleDeclined, HoldEnds],
+        State::Cancelled => &[SettleDeclined, Cancel],
+        State::Refunded => &[SettlePaid, Refund],
+    });
+    way
 }
 
 fn place(fingerprint: [u8; 32]) -> Command {

@@ -218,8 +218,9 @@ async fn await_truth(
         if ask_at <= Instant::now() {
             let told = async {
                 let end = app.cashier.end(payment_id).await?;
-                let declined = end == Some(ChargeEnd::Declined);
-                Ok::<_, CashierError>(declined && app.cashier.resolve(&open, false).await?)
+                let settled = end.is_some() && app.cashier.resolve(&open, false).await?;
+                // What was paid is in the row by now, which the next look finds.
+                Ok::<_, CashierError>(settled && end == Some(ChargeEnd::Declined))
             };
             if let Ok(Ok(true)) = timeout(left, told).await {
                 return Err(declined());

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use platform::auth::ServiceCaller;
-use platform::http::{Json, Path, Problem};
+use platform::auth::{ServiceCaller, service_id};
+use platform::http::{Code, Json, Path, Problem};
 use platform::ids::new_id;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -12,6 +12,9 @@ use super::refusals;
 use crate::app::App;
 use crate::box_office::client::BoxOffice;
 use crate::domain::command::{Command, LowerQuantities};
+
+/// Who alone may ask.
+const CATALOG: &str = "svc-catalog";
 
 /// Quantities that the event is going to have.
 #[derive(Debug, Deserialize)]
@@ -36,10 +39,13 @@ pub struct QuantityIn {
 /// held and sold already, 412 `stale` when the event has that version by now, 404 for an event that was never on sale here.
 pub async fn lower(
     State(app): State<App>,
-    _caller: ServiceCaller,
+    caller: ServiceCaller,
     Path(event_id): Path<Uuid>,
     Json(body): Json<QuantitiesIn>,
 ) -> Result<StatusCode, Problem> {
+    if caller.service_id != service_id(CATALOG) {
+        return Err(Problem::new(Code::Forbidden));
+    }
     let mut quantities = Vec::with_capacity(body.quantities.len());
     for (index, wanted) in body.quantities.iter().enumerate() {
         if wanted.quantity < 0 {

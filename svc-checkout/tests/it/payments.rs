@@ -6,8 +6,8 @@ use e2e::orders::{CARD_TIMES_OUT, order_body, pay, place};
 use e2e::users::id_of;
 use e2e::{Role, TicketType, wait::SOON};
 use futures::future::try_join_all;
-use schemas::checkout::{PaymentConfirmed, PaymentFailed, StartPayment};
-use schemas::topics::{CHECKOUT_COMMANDS, CHECKOUT_PAYMENTS};
+use schemas::checkout::{PaymentConfirmed, PaymentFailed};
+use schemas::topics::CHECKOUT_PAYMENTS;
 use serde_json::json;
 
 use crate::Scene;
@@ -187,37 +187,6 @@ async fn somebody_elses_order_cannot_be_paid() -> anyhow::Result<()> {
         .send()
         .await?
         .expect_problem(404, "not-found")?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn while_one_payment_is_open_there_is_no_other_and_no_cancelling() -> anyhow::Result<()> {
-    let scene = Scene::with(&[TicketType::general(10)]).await?;
-    let checkout = scene.stack.checkout();
-    let lines = [(scene.event.ticket_types[0], 1)];
-    let order = place(checkout, &scene.buyer, scene.event.id, &lines);
-    let id = id_of(&order.send().await?.expect(201)?)?;
-    let mut commands = scene.stack.records(CHECKOUT_COMMANDS.name)?;
-    // Its answer gets lost, so it is open until a job has asked the provider.
-    let open = pay(checkout, &scene.buyer, id, CARD_TIMES_OUT).send();
-    let others = async {
-        // What is sent after this comes after it in the log.
-        let starts = |record: &e2e::SeenRecord| {
-            let start = record.read::<StartPayment>();
-            start.is_ok_and(|start| start.order_id == id)
-        };
-        commands
-            .wait_for("the start of the payment", SOON, starts)
-            .await?;
-        let second = pay(checkout, &scene.buyer, id, GOOD).send().await?;
-        second.expect_problem(409, "payment-in-progress")?;
-        let cancel = checkout.post(format!("/v1/orders/{id}/cancel"));
-        let cancel = cancel.by(&scene.buyer).send().await?;
-        cancel.expect_problem(409, "payment-in-progress")
-    };
-    let (open, others) = tokio::join!(open, others);
-    others?;
-    assert_eq!(open?.expect(200)?["status"], "paid");
     Ok(())
 }
 

@@ -79,3 +79,28 @@ async fn a_webhook_is_taken_when_the_log_has_it_and_not_before() -> anyhow::Resu
     })
     .await
 }
+
+#[tokio::test]
+async fn while_stripe_does_not_say_the_end_is_pending() -> anyhow::Result<()> {
+    Shop::open(async |shop| {
+        let order = shop.order().await?;
+        shop.fake.ledger().fail("show", 503, 1_000);
+        let call = shop.pay(order, "pm_lost");
+        let pending = call.clone().send().await?;
+        pending.expect_problem(503, "payment-pending")?;
+        // While it is open there is no other payment and no cancelling.
+        let second = shop.pay(order, "pm_paid").send().await?;
+        second.expect_problem(409, "payment-in-progress")?;
+        let cancel = format!("/v1/orders/{order}/cancel");
+        let cancel = shop.stack.checkout().post(cancel).by(&shop.buyer);
+        let cancel = cancel.send().await?;
+        cancel.expect_problem(409, "payment-in-progress")?;
+        shop.fake.ledger().heal();
+        shop.becomes(order, "paid").await?;
+        let repeated = call.send().await?.expect(200)?;
+        assert_eq!(repeated["status"], "paid");
+        assert_eq!(shop.fake.ledger().money(order), (PRICE, 0));
+        Ok(())
+    })
+    .await
+}

@@ -256,11 +256,13 @@ async fn revoke_copied(
     client: Option<IpAddr>,
     now: Timestamp,
 ) -> Problem {
+    tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
+    // First of all: whoever hangs up now must not keep it alive.
+    let revoked = app.sessions.revoke(session, now).await;
     app.trail
         .record(Action::TokenReused, None, Some(session.user_id), client)
         .await;
-    tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
-    match app.sessions.revoke(session, now).await {
+    match revoked {
         Ok(()) => ended(),
         Err(error) => store_problem(error),
     }

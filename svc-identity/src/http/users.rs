@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use platform::auth::Role;
 use platform::http::problem::ProblemBody;
-use platform::http::{IfMatch, Json, Language, Page, PageQuery, Path, Problem, Query};
+use platform::http::{IfMatch, Json, Language, Page, PageAmong, PageQuery, Path, Problem, Query};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -161,7 +161,7 @@ pub async fn list(
     State(app): State<App>,
     _: Admin,
     Query(wanted): Query<UsersIn>,
-    page: PageQuery,
+    PageAmong(page): PageAmong,
 ) -> Result<impl IntoResponse, Problem> {
     let Some(email) = wanted.email else {
         let listed = app.users.list(page.cursor()?, page.limit()).await;

@@ -148,23 +148,24 @@ impl Users {
         values: &(impl SerializeRow + Sync),
         (id, version, operation_id): (Uuid, i64, Uuid),
     ) -> Result<bool, CqlError> {
-        let mut failure = CqlError::answer("a change that is neither made nor refused");
+        let mut failure = None;
         for _ in 0..LWT_ATTEMPTS {
             match attempt(&self.session, statement, values).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                Err(error) => failure = error,
+                Err(error) => failure = Some(error),
             }
             match self.read(&self.find_newest, id).await? {
                 None => return Ok(false),
                 Some(now) if now.operation_id == operation_id => return Ok(true),
                 Some(now) if now.version == version - 1 => {}
                 Some(now) if now.version == version => return Ok(false),
-                // Two changes or more happened since, and ours may have been the first of them.
-                Some(_) => return Err(failure),
+                // Two changes or more happened since. Ours may have been the first of them, unless it was refused each time.
+                Some(_) => return failure.map_or(Ok(false), Err),
             }
         }
-        Err(failure)
+        let neither = || CqlError::answer("a change that is neither made nor refused");
+        Err(failure.unwrap_or_else(neither))
     }
 
     async fn state(&self, statement: &PreparedStatement, id: Uuid) -> Result<State, CqlError> {

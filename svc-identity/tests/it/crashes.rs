@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use e2e::Stack;
 use e2e::users::{fresh_email, id_of, register, sign_in};
+use e2e::{Stack, eventually};
 use platform::ids::new_id;
 use schemas::identity::UserSnapshot;
 use scylla::client::session::Session;
@@ -90,20 +90,23 @@ async fn what_an_old_intent_owes_is_published() -> anyhow::Result<()> {
     let (user, nobody) = (stack.customer().await?, new_id());
     let database = database(&stack).await?;
     let mut topic = stack.records_from_now("identity.users")?;
-    for aggregate in [user.id, nobody] {
+    // In this order: the sweeper has looked at the first one when it publishes the second one, or does so in the same round.
+    for aggregate in [nobody, user.id] {
         owe(&database, aggregate).await?;
     }
-
     let (_, snapshot) = topic.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
-    assert_eq!((snapshot.version, snapshot.email), (1, user.email));
-    // Of a user that was never made there is nothing to say, and that is said.
-    let mut topic = stack.records("identity.users")?;
-    let tombstone = topic
-        .wait_for("a tombstone", SOON, |record| {
-            record.key == nobody.to_string()
-        })
-        .await?;
-    assert_eq!(tombstone.name, "");
+    assert_eq!((snapshot.version, &snapshot.email), (1, &user.email));
+    eventually(SOON, "the intents to be gone", async || {
+        let left = "SELECT aggregate_id FROM intents";
+        let left = database.query_unpaged(left, ()).await?.into_rows_result()?;
+        let mut owed = left.rows::<(Uuid,)>()?;
+        let ours = owed.any(|row| row.is_ok_and(|(id,)| id == nobody || id == user.id));
+        Ok((!ours).then_some(()))
+    })
+    .await?;
+    // Of a user that was never made nothing is said: a tombstone would outlive the user that is still to come.
+    let said = stack.all_records("identity.users").await?;
+    assert!(!said.iter().any(|record| record.key == nobody.to_string()));
     Ok(())
 }
 

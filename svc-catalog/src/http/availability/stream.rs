@@ -12,6 +12,7 @@ use futures::{Stream, stream};
 use platform::auth::OptionalCaller;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, Path, Problem};
+use platform::ids::new_id;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -29,6 +30,9 @@ pub const MAX_STREAMS: usize = 6_000;
 const PACE: Duration = Duration::from_millis(250);
 /// So often something is sent, be it nothing but a comment: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// So long a stream lasts, and up to a third longer: the browser comes back, and who is gone without a word, or holds places
+/// that others want, is out.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// A browser that lost its stream comes back after this time.
 const RETRY: Duration = Duration::from_secs(2);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -37,8 +41,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 ///
 /// Server-Sent Events: each message is of the type `availability`, has the body of `GET …/availability` as its data and the
 /// version as its id, and comes at most four times a second. The first one comes at once, unless `Last-Event-ID` names
-/// the version that is current. Between changes there is a comment every 15 s. The stream ends when the service stops;
-/// come again.
+/// the version that is current. Between changes there is a comment every 15 s. The stream ends after 15 to 20 minutes, and
+/// when the service stops; come again.
 #[utoipa::path(
     get, path = "/v1/events/{id}/availability/stream", tag = "availability", security((), ("bearer" = [])),
     params(
@@ -73,6 +77,7 @@ pub async fn follow(
         event,
         last_id,
         not_before: Instant::now(),
+        ends_at: Instant::now() + LIFETIME + spread(LIFETIME / 3),
         _permit: permit,
     };
     let stream = Sse::new(follower.messages()).keep_alive(KeepAlive::new().interval(HEARTBEAT));
@@ -92,6 +97,7 @@ struct Follower {
     /// What the client knows.
     last_id: Option<i64>,
     not_before: Instant,
+    ends_at: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -111,6 +117,9 @@ impl Follower {
                 () = stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.not_before) => {}
             }
+            if self.ends_at <= Instant::now() {
+                return None;
+            }
             let stock = self.stock.borrow_and_update().clone();
             let version = stock.as_ref().map_or(0, |stock| stock.version);
             if self.last_id != Some(version) {
@@ -120,6 +129,7 @@ impl Follower {
             }
             tokio::select! {
                 () = stopping.cancelled() => return None,
+                () = tokio::time::sleep_until(self.ends_at) => return None,
                 changed = self.stock.changed() => changed.ok()?,
             }
         }
@@ -150,4 +160,10 @@ impl Follower {
                     .iter()
                     .all(|told| known.iter().any(|known| known.id == told.ticket_type_id)))
     }
+}
+
+/// Some time up to `most`, another one for each stream: those that began together do not come back together.
+fn spread(most: Duration) -> Duration {
+    let [share, ..] = *new_id().as_bytes().last_chunk::<2>().unwrap_or(&[0, 0]);
+    most * u32::from(share) / u32::from(u8::MAX)
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Stripe;
 use super::answers::Intent;
+use super::client::CallError;
 use super::signature::Signatures;
 use crate::domain::order::{MAX_PAYMENT_ATTEMPTS, Order};
 use crate::payment::{ChargeEnd, Unknown};
@@ -91,13 +92,23 @@ impl Webhooks {
         if !order.owns_payment(*payment_id, MAX_PAYMENT_ATTEMPTS) {
             return Ok(None);
         }
-        // It is noted before it is confirmed; if it is not there, the notes were lost.
-        let (intent_id, amount) = (Some(intent.id.clone()), order.total);
-        let noted = self
-            .stripe
-            .notes
-            .begin(*payment_id, order.id, amount, intent_id.clone());
-        let note = noted.await.map_err(super::unknown)?;
+        let notes = &self.stripe.notes;
+        let intent_id = Some(intent.id.clone());
+        let Some(note) = notes.find(*payment_id).await.map_err(super::unknown)? else {
+            // It is noted before it is confirmed, so the notes were lost, or somebody else's intent names our order. Only
+            // what Stripe tells us under our own key is believed.
+            let told = match self.stripe.client.intent(&intent.id).await {
+                Ok(told) => told,
+                Err(CallError::Refused { .. }) => {
+                    tracing::error!(%payment_id, intent = intent.id, "a webhook about an intent that is not ours");
+                    return Ok(None);
+                }
+                Err(error) => return Err(super::unknown(error)),
+            };
+            let begun = notes.begin(*payment_id, order.id, order.total, intent_id);
+            let note = begun.await.map_err(super::unknown)?;
+            return self.stripe.judge(*payment_id, note.amount, &told).await;
+        };
         if note.intent_id != intent_id {
             tracing::error!(%payment_id, intent = intent.id, noted = ?note.intent_id,
                 "a second intent of a payment: a person must look");

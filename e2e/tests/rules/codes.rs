@@ -1,0 +1,57 @@
+//! Every problem code that a service can answer is one that a test has seen.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::{crates, files, none, read, root};
+
+/// A code: its variant and its text.
+type Code = (String, String);
+
+/// `SoldOut "sold-out" 409 "…";`
+fn codes() -> Vec<Code> {
+    let source = read(&root().join("platform/src/http/problem.rs"));
+    let codes: Vec<Code> = source
+        .lines()
+        .filter_map(|line| {
+            let (variant, rest) = line.trim().split_once(" \"")?;
+            let (text, rest) = rest.split_once("\" ")?;
+            let status = rest.split(' ').next()?;
+            status.parse::<u16>().ok()?;
+            Some((variant.to_owned(), text.to_owned()))
+        })
+        .collect();
+    assert!(codes.len() > 30, "only {} codes were found", codes.len());
+    codes
+}
+
+fn is_test(file: &Path) -> bool {
+    let shown = file.to_string_lossy();
+    shown.contains("/tests/") || shown.ends_with("/tests.rs")
+}
+
+#[test]
+fn every_code_that_is_answered_is_tested() {
+    let sources: Vec<PathBuf> = crates()
+        .iter()
+        .flat_map(|folder| files(folder, "rs"))
+        .collect();
+    let (tests, code): (Vec<&PathBuf>, Vec<&PathBuf>) = sources.iter().partition(|f| is_test(f));
+    // Where the codes are declared, none of them is answered.
+    let code = code
+        .into_iter()
+        .filter(|file| !file.ends_with("problem.rs"));
+    let code: Vec<String> = code.map(|file| read(file)).collect();
+    let tests = tests.into_iter().filter(|file| !file.ends_with("codes.rs"));
+    let tests: Vec<String> = tests.map(|file| read(file)).collect();
+    let mut untested = Vec::new();
+    for (variant, text) in codes() {
+        let answered = format!("Code::{variant}");
+        let seen = format!("\"{text}\"");
+        if code.iter().any(|source| source.contains(&answered))
+            && !tests.iter().any(|source| source.contains(&seen))
+        {
+            untested.push(format!("{text}: answered, and no test asks for it"));
+        }
+    }
+    none(&untested, "codes without a test");
+}
