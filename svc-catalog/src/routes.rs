@@ -39,7 +39,7 @@ pub fn router(app: App) -> Router {
 
 /// The OpenAPI document of these URLs.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Api::openapi()
+    docs::with_problems(Api::openapi())
 }
 
 #[derive(OpenApi)]

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use platform::auth::OptionalCaller;
-use platform::http::problem::ProblemBody;
 use platform::http::{Json, Path, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,7 +48,6 @@ pub struct TypeAvailabilityOut {
     params(("id" = Uuid, Path, description = "The event")),
     responses(
         (status = 200, description = "What is left", body = AvailabilityOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn find(

@@ -5,7 +5,6 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
-use platform::http::problem::ProblemBody;
 use platform::http::{Code, ETag, IfMatch, Json, Path, Problem};
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
@@ -126,7 +125,6 @@ pub enum StatusOut {
     request_body = EventIn,
     responses(
         (status = 201, description = "The draft", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn create(
@@ -154,7 +152,6 @@ pub async fn create(
     params(("id" = Uuid, Path, description = "The event")),
     responses(
         (status = 200, description = "The event", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn find(
@@ -178,7 +175,6 @@ pub async fn find(
     request_body = EventIn,
     responses(
         (status = 200, description = "The event as it is now", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
@@ -213,7 +209,6 @@ pub async fn change(
     ),
     responses(
         (status = 204, description = "It is gone"),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn delete(

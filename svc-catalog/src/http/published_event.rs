@@ -7,7 +7,6 @@
 
 use axum::extract::State;
 use platform::clock::Timestamp;
-use platform::http::problem::ProblemBody;
 use platform::http::{Json, Page, PageAmong, PageQuery, Problem, Query};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,6 @@ struct PlaceText {
     params(PublishedEventsIn, PageQuery),
     responses(
         (status = 200, description = "The events", body = Page<EventOut>),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(

@@ -5,7 +5,6 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
-use platform::http::problem::ProblemBody;
 use platform::http::{Code, ETag, IfMatch, Json, Page, Path, Problem};
 use platform::ids::new_id;
 use platform::money::Money;
@@ -78,7 +77,6 @@ pub struct TicketTypeOut {
     request_body = TicketTypeIn,
     responses(
         (status = 201, description = "The ticket type", body = TicketTypeOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn create(
@@ -122,7 +120,6 @@ pub async fn create(
     params(("id" = Uuid, Path, description = "The event")),
     responses(
         (status = 200, description = "The ticket types", body = Page<TicketTypeOut>),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
@@ -149,7 +146,6 @@ pub async fn list(
     request_body = TicketTypeIn,
     responses(
         (status = 200, description = "The ticket type as it is now", body = TicketTypeOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
@@ -185,7 +181,6 @@ pub async fn change(
     ),
     responses(
         (status = 204, description = "It is gone"),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn delete(

@@ -10,7 +10,6 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, stream};
 use platform::auth::OptionalCaller;
-use platform::http::problem::ProblemBody;
 use platform::http::{Code, Path, Problem};
 use platform::ids::new_id;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -51,7 +50,6 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
     ),
     responses(
         (status = 200, description = "A stream that does not end", body = String, content_type = "text/event-stream"),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn follow(

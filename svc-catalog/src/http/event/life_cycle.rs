@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use platform::auth::Caller;
 use platform::clock::Timestamp;
-use platform::http::problem::ProblemBody;
 use platform::http::{Code, ETag, IfMatch, Json, Path, Problem};
 use uuid::Uuid;
 
@@ -46,7 +45,6 @@ async fn take(
     ),
     responses(
         (status = 200, description = "The published event", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn publish(
@@ -76,7 +74,6 @@ pub async fn publish(
     ),
     responses(
         (status = 200, description = "The cancelled event", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn cancel(
@@ -105,7 +102,6 @@ pub async fn cancel(
     ),
     responses(
         (status = 200, description = "The archived event", body = EventOut),
-        (status = "default", description = "A problem", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub async fn archive(
