@@ -164,7 +164,13 @@ impl Delivery {
                 Some(event) => Matter::Event(event),
                 None => return Ok(Err(Missing::NotYet("the event is not known"))),
             },
-            Cause::Link(link) => Matter::Token(self.unseal(link)?),
+            Cause::Link(link) => match self.unseal(link) {
+                Ok(token) => Matter::Token(token),
+                Err(error) => {
+                    tracing::error!(notification_id = %message.id, %error, "is MAILER_KEY_ENCRYPTION_KEY another one than before?");
+                    return Ok(Err(Missing::NotYet("its token does not open")));
+                }
+            },
         };
         Ok(Ok((recipient, matter)))
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::kafka::producer::ProduceError;
-use platform::vault::{Vault, VaultError};
+use platform::vault::Vault;
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -51,9 +51,6 @@ pub enum DeliveryError {
     /// A template does not fit: our mistake, and every message waits for its correction.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// A token cannot be unsealed: another key is configured, and the mails wait for the right one until their links die.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
     /// The attempt panicked: our mistake. Its claim waits for the lease.
     #[error("the attempt broke off")]
     Attempt(#[from] JoinError),

@@ -1,5 +1,6 @@
 //! Mails that bear a link which proves something.
 
+use anyhow::Context as _;
 use e2e::{Role, eventually};
 use platform::ids::new_id;
 use platform::kafka::partition_of;
@@ -11,15 +12,19 @@ use uuid::Uuid;
 
 use crate::records::{DEADLINE, TABLE_PARTITIONS, World, reset, user};
 
-/// The row of a message, all of it.
-async fn row(world: &World, id: Uuid) -> anyhow::Result<String> {
-    let session: Session = SessionBuilder::new()
+async fn mailer_keyspace(world: &World) -> anyhow::Result<Session> {
+    Ok(SessionBuilder::new()
         .known_nodes(world.stack.cql_nodes.split(',').collect::<Vec<_>>())
         // As `infra/local/stack` names it.
         .use_keyspace("mailer", false)
         .build()
-        .await?;
-    let rows = session
+        .await?)
+}
+
+/// The row of a message, all of it.
+async fn row(world: &World, id: Uuid) -> anyhow::Result<String> {
+    let rows = mailer_keyspace(world)
+        .await?
         .query_unpaged(
             "SELECT JSON * FROM notifications WHERE notification_id = ?",
             (id,),
@@ -114,6 +119,55 @@ async fn a_link_that_died_while_it_waited_is_not_sent() -> anyhow::Result<()> {
         .wait_for(&late.email, DEADLINE, |mail| mail.says(&good.token))
         .await?;
     assert_eq!(mailbox.to(&late.email).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_open_keeps_no_other_mail_waiting() -> anyhow::Result<()> {
+    let world = World::new()?;
+    // Nobody knows the two yet, so that both mails wait.
+    let (broken, witness) = (user("en"), user("en"));
+    let broken_id = world.reset(&reset(broken.user_id, 10)).await?;
+    let good = reset(witness.user_id, 600);
+    let good_id = world.reset(&good).await?;
+    let session = mailer_keyspace(&world).await?;
+    let cause = async |id: Uuid| {
+        eventually(DEADLINE, "the row", async || {
+            let select = "SELECT cause FROM notifications WHERE notification_id = ?";
+            let rows = session.query_unpaged(select, (id,)).await?;
+            let found = rows.into_rows_result()?.maybe_first_row::<(String,)>()?;
+            Ok(found.map(|(cause,)| cause))
+        })
+        .await
+    };
+    let sealed = |cause: &str| -> anyhow::Result<String> {
+        let cause: serde_json::Value = serde_json::from_str(cause)?;
+        let token = cause["password_reset"]["sealed_token"].as_str();
+        Ok(token.context("sealed_token")?.to_owned())
+    };
+    // Sealed for another row it opens as little as under another key.
+    let cause_of_broken = cause(broken_id).await?;
+    let foreign = sealed(&cause(good_id).await?)?;
+    let swapped = cause_of_broken.replace(&sealed(&cause_of_broken)?, &foreign);
+    session
+        .query_unpaged(
+            "UPDATE notifications SET cause = ? WHERE notification_id = ? IF EXISTS",
+            (swapped, broken_id),
+        )
+        .await?;
+    world.user(&broken).await?;
+    world.user(&witness).await?;
+    let mailbox = world.stack.mailbox();
+    mailbox
+        .wait_for(&witness.email, DEADLINE, |mail| mail.says(&good.token))
+        .await?;
+
+    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
+    let (_, failed) = topic
+        .wait_for_key::<NotificationFailed>(broken_id, DEADLINE)
+        .await?;
+    assert_eq!(failed.reason, "the link has expired");
+    assert!(mailbox.to(&broken.email).await?.is_empty());
     Ok(())
 }
 
