@@ -71,6 +71,8 @@ pub struct TicketTypeBook {
     pub sold: i64,
     /// Limit per buyer.
     pub max_per_buyer: Option<i64>,
+    /// When the first limit came: orders from then on are counted for their buyers.
+    pub counted_since: Option<Micros>,
     /// Sale window.
     pub sale_starts_at: Option<Micros>,
     /// Sale window.

@@ -72,14 +72,15 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn book(first_order_at: Option<Timestamp>) -> EventBook {
-        let book = EventBook::open(&Inventory {
+        let inventory = Inventory {
             event_id: new_id(),
             version: 1,
             status: SaleStatus::Published,
             organizer_id: new_id(),
             currency: Currency::EUR,
             ticket_types: Vec::new(),
-        });
+        };
+        let book = EventBook::open(&inventory, Timestamp::now());
         EventBook {
             first_order_at,
             ..book

@@ -182,6 +182,7 @@ pub fn event_out(book: &EventBook) -> record::EventBook {
                 held: ticket_type.held,
                 sold: ticket_type.sold,
                 max_per_buyer: ticket_type.max_per_buyer,
+                counted_since: ticket_type.counted_since.map(Timestamp::as_micros),
                 sale_starts_at: ticket_type.sale_starts_at.map(Timestamp::as_micros),
                 sale_ends_at: ticket_type.sale_ends_at.map(Timestamp::as_micros),
             })
@@ -222,6 +223,11 @@ fn event_in(book: &record::EventBook) -> Result<EventBook, RecordError> {
                 held: ticket_type.held,
                 sold: ticket_type.sold,
                 max_per_buyer: ticket_type.max_per_buyer,
+                // A limit from before this was kept has counted from the beginning.
+                counted_since: ticket_type
+                    .counted_since
+                    .or(ticket_type.max_per_buyer.map(|_| 0))
+                    .map(Timestamp::from_micros),
                 sale_starts_at: ticket_type.sale_starts_at.map(Timestamp::from_micros),
                 sale_ends_at: ticket_type.sale_ends_at.map(Timestamp::from_micros),
             })

@@ -388,18 +388,17 @@ impl<'a> Desk<'a> {
         look(&self.changes.buyers, &self.books.buyers, &key)
     }
 
-    /// Counts the limited lines of an order for (`sign` 1) or off (`sign` -1) its buyer.
-    pub fn count_buyer(&mut self, event_id: Uuid, user_id: Uuid, lines: &[Line], sign: i64) {
-        let key = (event_id, user_id);
+    /// Counts the lines of an order for (`sign` 1) or off (`sign` -1) its buyer, where the type counts orders of that time.
+    pub fn count_buyer(&mut self, key: BuyerKey, lines: &[Line], placed_at: Timestamp, sign: i64) {
+        let (event_id, _) = key;
         let mut count = self.buyer(key).cloned().unwrap_or_default();
         let before = count.clone();
         for line in lines {
-            let limited = self
+            let counts = self
                 .event(event_id)
                 .and_then(|book| book.ticket_type(line.ticket_type_id))
-                .is_some_and(|book| book.max_per_buyer.is_some());
-            // What was counted is counted off, also when the limit has gone meanwhile.
-            if limited || count.of(line.ticket_type_id) > 0 {
+                .is_some_and(|book| book.counts(placed_at));
+            if counts {
                 count.add(line.ticket_type_id, sign * line.quantity);
             }
         }

@@ -38,6 +38,9 @@ pub struct TicketTypeBook {
     pub sold: i64,
     /// Limit per buyer.
     pub max_per_buyer: Option<i64>,
+    /// When the first limit came. Orders from then on are counted for their buyers, also while there is no limit: so
+    /// that what comes back is counted off exactly when it was counted.
+    pub counted_since: Option<Timestamp>,
     /// Start of the sale window.
     pub sale_starts_at: Option<Timestamp>,
     /// End of the sale window.
@@ -45,6 +48,11 @@ pub struct TicketTypeBook {
 }
 
 impl TicketTypeBook {
+    /// Whether an order that was placed then is counted for its buyer.
+    pub fn counts(&self, placed_at: Timestamp) -> bool {
+        self.counted_since.is_some_and(|since| since <= placed_at)
+    }
+
     /// For sale now. Below 0 only when the quantity was lowered under what is held and sold.
     pub fn free(&self) -> i64 {
         self.quantity - self.held - self.sold
@@ -132,7 +140,7 @@ pub struct Inventory {
 
 impl EventBook {
     /// The book of an event that nothing was sold of.
-    pub fn open(inventory: &Inventory) -> Self {
+    pub fn open(inventory: &Inventory, now: Timestamp) -> Self {
         let mut book = Self {
             id: inventory.event_id,
             inventory_version: inventory.version,
@@ -145,12 +153,12 @@ impl EventBook {
             first_order_at: None,
             caps: Vec::new(),
         };
-        book.take_offers(inventory);
+        book.take_offers(inventory, now);
         book
     }
 
     /// Takes a newer inventory over; an older or equal one changes nothing.
-    pub fn apply(&mut self, inventory: &Inventory) -> bool {
+    pub fn apply(&mut self, inventory: &Inventory, now: Timestamp) -> bool {
         if inventory.version <= self.inventory_version {
             return false;
         }
@@ -159,7 +167,7 @@ impl EventBook {
         self.organizer_id = inventory.organizer_id;
         self.currency = inventory.currency;
         self.caps.retain(|cap| cap.version > inventory.version);
-        self.take_offers(inventory);
+        self.take_offers(inventory, now);
         true
     }
 
@@ -193,22 +201,20 @@ impl EventBook {
         }
     }
 
-    fn take_offers(&mut self, inventory: &Inventory) {
+    fn take_offers(&mut self, inventory: &Inventory, now: Timestamp) {
+        let offered = |id| inventory.ticket_types.iter().any(|offer| offer.id == id);
+        self.ticket_types
+            .retain(|book| offered(book.id) || book.held > 0 || book.sold > 0);
         for book in &mut self.ticket_types {
-            if !inventory
-                .ticket_types
-                .iter()
-                .any(|offer| offer.id == book.id)
-            {
+            if !offered(book.id) {
                 book.quantity = 0;
             }
         }
-        self.ticket_types
-            .retain(|book| book.quantity > 0 || book.held > 0 || book.sold > 0);
         for offer in &inventory.ticket_types {
-            let (held, sold) = self
-                .ticket_type(offer.id)
-                .map_or((0, 0), |book| (book.held, book.sold));
+            let (held, sold, counted_since) =
+                self.ticket_type(offer.id).map_or((0, 0, None), |book| {
+                    (book.held, book.sold, book.counted_since)
+                });
             let updated = TicketTypeBook {
                 id: offer.id,
                 kind: Arc::clone(&offer.kind),
@@ -217,6 +223,7 @@ impl EventBook {
                 held,
                 sold,
                 max_per_buyer: offer.max_per_buyer,
+                counted_since: counted_since.or(offer.max_per_buyer.map(|_| now)),
                 sale_starts_at: offer.sale_starts_at,
                 sale_ends_at: offer.sale_ends_at,
             };

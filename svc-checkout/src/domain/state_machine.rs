@@ -139,7 +139,7 @@ impl Stage {
     fn at(state: State) -> Self {
         let mut books = Books::default();
         let mut desk = Desk::new(&books, HOLD);
-        apply_inventory(&mut desk, &inventory(1, SaleStatus::Published));
+        apply_inventory(&mut desk, &inventory(1, SaleStatus::Published), START);
         let placed = decide(&mut desk, &place([0; 32]), START);
         let order = match placed.map(|decision| decision.answer) {
             Ok(Answer::Order(order)) => order,
@@ -195,7 +195,7 @@ impl Stage {
                     .collect())
             }
             Happening::EventCancelled => {
-                apply_inventory(&mut desk, &inventory(2, SaleStatus::Cancelled));
+                apply_inventory(&mut desk, &inventory(2, SaleStatus::Cancelled), self.now);
                 Ok(cancel_stranded(&mut desk, 1, self.now))
             }
             command => {

@@ -117,7 +117,7 @@ fn attempt(
     let mut dead = Vec::new();
     let mut position = partition.position;
     for newer in inventory {
-        apply_inventory(&mut desk, newer);
+        apply_inventory(&mut desk, newer, now);
     }
     let mut ended = cancel_stranded(&mut desk, MAX_STRANDED, now);
     for order_id in partition.books.due(now, MAX_EXPIRIES) {

@@ -83,7 +83,8 @@ fn end_unpaid(desk: &mut Desk<'_>, order: &Order, status: Status, now: Timestamp
     if let Some(book) = desk.event_mut(order.event_id) {
         book.release(&order.lines);
     }
-    desk.count_buyer(order.event_id, order.user_id, &order.lines, -1);
+    let buyer = (order.event_id, order.user_id);
+    desk.count_buyer(buyer, &order.lines, order.reserved_at, -1);
     desk.close_hold(order.id);
     Arc::new(Order {
         version: order.version + 1,

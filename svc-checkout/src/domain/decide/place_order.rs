@@ -49,7 +49,8 @@ pub(super) fn decide(
         book.hold(&order.lines);
         book.first_order_at.get_or_insert(now);
     }
-    desk.count_buyer(command.event_id, command.user_id, &order.lines, 1);
+    let buyer = (command.event_id, command.user_id);
+    desk.count_buyer(buyer, &order.lines, order.reserved_at, 1);
     desk.remember(
         command.command_id,
         CommandEffect {

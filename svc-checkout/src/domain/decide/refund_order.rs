@@ -44,7 +44,8 @@ pub(super) fn decide(
             book.tickets_issued -= 1;
         }
     }
-    desk.count_buyer(command.event_id, row.user_id, &row.lines, -1);
+    let buyer = (command.event_id, row.user_id);
+    desk.count_buyer(buyer, &row.lines, row.reserved_at, -1);
     let mut facts = vec![Fact::Refunded(refunded)];
     if let Some(payment_id) = row.payment_id {
         let owed = RefundOwed {

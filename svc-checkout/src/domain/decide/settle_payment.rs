@@ -199,7 +199,8 @@ fn take_again(
         book.sell_free(&ended.lines);
     }
     // Unchecked: the buyer had these tickets before and has paid.
-    desk.count_buyer(ended.event_id, ended.user_id, &ended.lines, 1);
+    let buyer = (ended.event_id, ended.user_id);
+    desk.count_buyer(buyer, &ended.lines, ended.reserved_at, 1);
     let expired = Order {
         id: ended.order_id,
         event_id: ended.event_id,

@@ -2,6 +2,7 @@
 
 mod cancelled_event;
 mod histories;
+mod limits;
 mod quantities;
 mod table;
 
@@ -88,7 +89,7 @@ impl Hall {
 
     fn apply(&mut self, inventory: &Inventory) -> bool {
         let mut desk = Desk::new(&self.books, HOLD);
-        let changed = apply_inventory(&mut desk, inventory);
+        let changed = apply_inventory(&mut desk, inventory, self.now);
         let facts = cancel_stranded(&mut desk, STRANDED_PER_BATCH, self.now);
         let changes = desk.changes;
         self.books.merge(changes);
