@@ -6,7 +6,6 @@ use std::sync::Arc;
 use platform::auth::RoleSet;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
-use platform::ids::new_id;
 use platform::intent::{Intents, PublishError};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -45,6 +44,8 @@ pub struct Accounts {
 
 /// A user to be, with a password that the policy allows.
 pub struct NewAccount {
+    /// The id, unless the address is claimed under another one.
+    pub id: Uuid,
     /// The address, to be claimed.
     pub email: Email,
     /// The password.
@@ -101,7 +102,7 @@ impl Accounts {
 
         let now = Timestamp::now();
         let user = User {
-            id: self.claims.claim(&email, new_id(), now).await?,
+            id: self.claims.claim(&email, new.id, now).await?,
             version: 1,
             email: new.email,
             name: new.name,

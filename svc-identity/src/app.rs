@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use platform::auth::Verifier;
 
 use crate::accounts::Accounts;
+use crate::http::to_the_end::AtWork;
 use crate::mail_requests::MailRequests;
 use crate::password::Passwords;
 use crate::service_secrets::ServiceSecrets;
@@ -24,6 +25,8 @@ pub struct App {
     pub mails: Arc<MailRequests>,
     /// Whether who registers is asked by mail to prove the address.
     pub verify_at_registration: bool,
+    /// Requests that are carried to their end.
+    pub at_work: AtWork,
     /// Remembers who did what.
     pub trail: Arc<Trail>,
     /// Reads users.

@@ -41,13 +41,15 @@ use schemas::identity::UserSnapshot;
 use schemas::topics::{IDENTITY_MAIL, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use routes::openapi;
 
 use crate::accounts::Accounts;
 use crate::app::App;
 use crate::config::{Config, MigrateConfig, RotateConfig};
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed, Outcome};
+use crate::http::to_the_end::AtWork;
 use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::password::Passwords;
 use crate::store::audit_entries::AuditEntries;
@@ -84,6 +86,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0006_short_tombstones",
         text: include_str!("../migrations/0006_short_tombstones.cql"),
+    },
+    Migration {
+        name: "0007_audit_outcomes",
+        text: include_str!("../migrations/0007_audit_outcomes.cql"),
     },
 ];
 
@@ -159,11 +165,16 @@ pub async fn run(
     let keys = signing_keys::open(&key_store, &vault).await?;
     let tokens = Arc::new(Tokens::new(config.auth.issuer.clone(), keys));
     if let Some(first) = config.first_admin {
-        first_admin::ensure(&accounts, first).await?;
+        first_admin::ensure(&accounts, &users, first).await?;
     }
+    let at_work = AtWork {
+        tasks: TaskTracker::new(),
+        time_limit: LIMITS.request_timeout,
+    };
     let app = App {
         accounts,
         mails: Arc::clone(&mails),
+        at_work: at_work.clone(),
         trail: Arc::new(Trail {
             entries: AuditEntries::new(Arc::clone(&session), config.audit_kept_for).await?,
         }),
@@ -202,6 +213,9 @@ pub async fn run(
 
     tracing::info!(instance = config.instance_name, "ready");
     server::serve(listeners.http, routes::router(app), LIMITS, shutdown).await?;
+    // Those whose clients did not wait: each has an end, for it has a time limit.
+    at_work.tasks.close();
+    at_work.tasks.wait().await;
     stop_jobs.cancel();
     for job in jobs {
         job.await?;
@@ -216,11 +230,18 @@ pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
     let session = cql::connect(&config.cql).await?;
     let vault = Vault::new(&config.key_encryption_key)?;
     let store = SigningKeys::new(Arc::clone(&session)).await?;
-    let signs_from = signing_keys::rotate(&store, &vault, Timestamp::now()).await?;
     let trail = Trail {
         entries: AuditEntries::new(session, config.audit_kept_for).await?,
     };
-    trail.record(Action::KeysRotated, None, None, None).await;
+    let deed = Deed {
+        action: Action::KeysRotated,
+        actor_id: None,
+        user_id: None,
+        client: None,
+    };
+    let entry = trail.begin(deed).await?;
+    let signs_from = signing_keys::rotate(&store, &vault, Timestamp::now()).await?;
+    trail.end(&entry, None, Outcome::Done).await;
     Ok(signs_from)
 }
 

@@ -1,6 +1,7 @@
 //! Every URL and its handler.
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi;
@@ -8,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::http::to_the_end::to_the_end;
 use crate::http::{audit, keys, mail_links, me, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
@@ -47,9 +49,10 @@ pub(crate) fn router(app: App) -> Router {
     let (router, openapi) = api().split_for_parts();
     let openapi = docs::with_problems(openapi);
     router
-        .merge(docs::router(&openapi))
         // Not in the document and not at the gateway: for our own services.
         .route("/v1/service-tokens", post(service_tokens::issue))
+        .route_layer(from_fn_with_state(app.at_work.clone(), to_the_end))
+        .merge(docs::router(&openapi))
         .with_state(app)
 }
 

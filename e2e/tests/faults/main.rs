@@ -1,6 +1,7 @@
 //! svc-checkout is stopped, killed and frozen while buyers order. No order that was answered is lost, none is made
-//! twice, and the stock adds up. And the signing key rotates.
+//! twice, and the stock adds up. And the signing key rotates, and nothing is done without an entry in the audit trail.
 
+mod audit_trail;
 mod cancelled_event;
 mod crowd;
 mod holes;
@@ -12,5 +13,5 @@ mod two_instances;
 use e2e::control::stack_command;
 use tokio::sync::Mutex;
 
-/// Tests that do something to svc-checkout take turns.
+/// Tests that do something to svc-checkout or to Kafka take turns.
 static TURN: Mutex<()> = Mutex::const_new(());

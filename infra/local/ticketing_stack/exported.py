@@ -1,7 +1,7 @@
 """What a test, a seed or a person needs to know about a stack."""
 
 from .layout import SERVICES, Stack
-from .services import FIRST_ADMIN_EMAIL, LOCAL_PASSWORD, catalog_secret, shared_environment
+from .services import FIRST_ADMIN_EMAIL, LOCAL_PASSWORD, catalog_secret, identity_key, shared_environment
 
 SIGN_INS = (
     ("admin@example.com", "admin"),
@@ -45,6 +45,8 @@ def exported(stack: Stack) -> dict[str, str]:
         "IDENTITY_FIRST_ADMIN_EMAIL": FIRST_ADMIN_EMAIL,
         "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
         "SVC_CATALOG_SECRET": catalog_secret(stack),
+        # For a test that starts a svc-identity of its own.
+        "IDENTITY_KEY_ENCRYPTION_KEY": identity_key(stack),
     }
     for service in SERVICES:
         urls[f"{service.upper()}_URL"] = f"http://{stack.address(service)}"

@@ -75,7 +75,7 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
     }
     if service == "identity":
         own |= {
-            "IDENTITY_KEY_ENCRYPTION_KEY": _key(stack, "identity-key-encryption-key"),
+            "IDENTITY_KEY_ENCRYPTION_KEY": identity_key(stack),
             "IDENTITY_FIRST_ADMIN_EMAIL": FIRST_ADMIN_EMAIL,
             "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
             "IDENTITY_SECRET_OF_SVC_CATALOG": catalog_secret(stack),
@@ -129,6 +129,11 @@ def _overrides(name: str) -> dict[str, str]:
 def catalog_secret(stack: Stack) -> str:
     """Under which svc-catalog gets its tokens from svc-identity."""
     return _key(stack, "secret-of-svc-catalog")
+
+
+def identity_key(stack: Stack) -> str:
+    """With which svc-identity keeps its signing keys."""
+    return _key(stack, "identity-key-encryption-key")
 
 
 def _key(stack: Stack, name: str) -> str:

@@ -53,22 +53,62 @@ actions! {
     KeysRotated "keys-rotated",
 }
 
-/// One thing that was done.
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It happened.
+    Done,
+    /// It did not: the request was refused.
+    Refused,
+    /// It may have happened: something was away in the middle of it, or the process died.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name, in rows and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads a row's. One that has none was not ended; what a newer version may write is not known here.
+    pub fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("done") => Self::Done,
+            Some("refused") => Self::Refused,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What somebody does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Id.
-    pub id: Uuid,
-    /// When, to the millisecond.
-    pub at: Timestamp,
-    /// What; as it is written, since a newer version may have written it.
-    pub action: String,
-    /// Who did it, if anyone was signed in or became so.
+pub struct Deed<A = Action> {
+    /// What.
+    pub action: A,
+    /// Who does it, if anyone is signed in or becomes so.
     pub actor_id: Option<Uuid>,
     /// Whom it is about, if a user.
     pub user_id: Option<Uuid>,
-    /// From where.
+    /// From where; nowhere for who sits at the machine.
     pub client: Option<IpAddr>,
-    /// In which request.
+}
+
+/// One thing that was done. Its action is text where it was read: a newer version may have written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<A = Action> {
+    /// Id; ours, unlike that of the request.
+    pub id: Uuid,
+    /// When it began, to the millisecond.
+    pub at: Timestamp,
+    /// What.
+    pub deed: Deed<A>,
+    /// How it ended; `None` until then.
+    pub outcome: Option<Outcome>,
+    /// In which request. The caller may have chosen it.
     pub request_id: Option<String>,
 }
 
@@ -98,7 +138,7 @@ impl Place {
     }
 }
 
-impl Entry {
+impl<A> Entry<A> {
     /// Where it stands.
     pub const fn place(&self) -> Place {
         Place {

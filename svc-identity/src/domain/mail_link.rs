@@ -38,8 +38,8 @@ pub struct MailLink {
     pub user_id: Uuid,
     /// SHA-256 of the secret in it.
     pub secret_hash: SecretHash,
-    /// The user's epoch when it was made: another password in between, and be it by another such link, makes it worth
-    /// nothing.
+    /// The user's epoch when it was made. For choosing a password, another epoch makes it worth nothing: another password
+    /// was chosen in between, and be it by another such link. Who reads mail at the address is the same in every epoch.
     pub epoch: i32,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -47,8 +47,18 @@ pub struct MailLink {
 
 impl MailLink {
     /// Whether whoever presents this secret may use it, for an account in `epoch`.
-    pub fn is_good(&self, secret_hash: &SecretHash, epoch: i32, now: Timestamp) -> bool {
-        self.secret_hash == *secret_hash && self.epoch == epoch && now < self.expires_at
+    pub fn is_good(
+        &self,
+        purpose: Purpose,
+        secret_hash: &SecretHash,
+        epoch: i32,
+        now: Timestamp,
+    ) -> bool {
+        let is_of_epoch = match purpose {
+            Purpose::VerifyEmail => true,
+            Purpose::ResetPassword => self.epoch == epoch,
+        };
+        self.secret_hash == *secret_hash && is_of_epoch && now < self.expires_at
     }
 }
 
@@ -67,9 +77,14 @@ mod tests {
             expires_at: end,
         };
         let before = Timestamp::from_seconds(99);
-        assert!(link.is_good(&[7; 32], 3, before));
-        assert!(!link.is_good(&[6; 32], 3, before));
-        assert!(!link.is_good(&[7; 32], 4, before));
-        assert!(!link.is_good(&[7; 32], 3, end));
+        let [verify, reset] = [Purpose::VerifyEmail, Purpose::ResetPassword];
+        for purpose in [verify, reset] {
+            assert!(link.is_good(purpose, &[7; 32], 3, before));
+            assert!(!link.is_good(purpose, &[6; 32], 3, before));
+            assert!(!link.is_good(purpose, &[7; 32], 3, end));
+        }
+        assert!(!link.is_good(reset, &[7; 32], 4, before));
+        // Other roles, or another password, do not change who reads the mail.
+        assert!(link.is_good(verify, &[7; 32], 4, before));
     }
 }

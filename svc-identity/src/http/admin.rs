@@ -8,7 +8,7 @@ use platform::auth::{Caller, Role, Verifier};
 use platform::http::Problem;
 
 use super::client::Client;
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed};
 use crate::trail::Trail;
 
 /// The caller is an admin: 401 without a token, 403 for anyone else, before the rest of the request is looked at.
@@ -27,9 +27,13 @@ where
         if let Err(denied) = caller.require(&[Role::Admin]) {
             let Ok(Client(client)) = Client::from_request_parts(parts, state).await;
             let trail = Arc::<Trail>::from_ref(state);
-            trail
-                .record(Action::Denied, Some(caller.user_id), None, client)
-                .await;
+            let deed = Deed {
+                action: Action::Denied,
+                actor_id: Some(caller.user_id),
+                user_id: None,
+                client,
+            };
+            trail.record(deed).await?;
             return Err(denied);
         }
         Ok(Self(caller))

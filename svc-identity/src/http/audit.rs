@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::admin::Admin;
 use super::store_problem;
 use crate::app::App;
-use crate::domain::audit::{Entry, Place};
+use crate::domain::audit::{Deed, Entry, Outcome, Place};
 
 /// One thing that was done, or tried.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -29,23 +29,35 @@ pub struct EntryOut {
     /// Whom it is about; null when that is no user.
     #[schema(required = true)]
     user_id: Option<Uuid>,
-    /// The client's address.
+    /// The client's address, as the gateway saw it.
     #[schema(required = true, example = "203.0.113.7")]
     client: Option<String>,
+    /// As the caller chose it, at most 128 visible ASCII characters, or else ours. It leads to the log and proves nothing;
+    /// `id`, `at` and `client` are ours.
     #[schema(required = true)]
     request_id: Option<String>,
+    /// `done`, `refused`, or `unknown`: it was begun, and may have happened.
+    #[schema(example = "done")]
+    outcome: &'static str,
 }
 
-impl From<Entry> for EntryOut {
-    fn from(entry: Entry) -> Self {
+impl From<Entry<String>> for EntryOut {
+    fn from(entry: Entry<String>) -> Self {
+        let Deed {
+            action,
+            actor_id,
+            user_id,
+            client,
+        } = entry.deed;
         Self {
             id: entry.id,
             at: entry.at,
-            action: entry.action,
-            actor_id: entry.actor_id,
-            user_id: entry.user_id,
-            client: entry.client.map(|client| client.to_string()),
+            action,
+            actor_id,
+            user_id,
+            client: client.map(|client| client.to_string()),
             request_id: entry.request_id,
+            outcome: entry.outcome.unwrap_or(Outcome::Unknown).as_str(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Proving an address, and a new password for who forgot the old one: both by a link in a mail.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use platform::auth::Caller;
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use super::client::Client;
 use super::{Fields, find, store_problem};
 use crate::app::App;
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::email::Email;
 use crate::domain::mail_link::{MailLink, Purpose};
 use crate::domain::password;
@@ -72,9 +74,13 @@ pub async fn ask_for_reset(
     let holder = holder.map_err(store_problem)?;
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
-    app.trail
-        .record(Action::ResetAsked, None, holder, client)
-        .await;
+    let deed = Deed {
+        action: Action::ResetAsked,
+        actor_id: None,
+        user_id: holder,
+        client,
+    };
+    app.trail.record(deed).await?;
     let owed = app.mails.owe(Purpose::ResetPassword, user_id).await;
     app.mails.settle_soon(owed.map_err(store_problem)?);
     Ok(StatusCode::ACCEPTED)
@@ -110,12 +116,9 @@ pub async fn reset_password(
             false => Err(dead()),
         }
     });
-    changed.await?;
+    let deed = by_link(Action::PasswordReset, &link, client);
+    app.trail.around(deed, changed).await?;
     forget(&app, Purpose::ResetPassword, &link).await;
-    let user = Some(link.user_id);
-    app.trail
-        .record(Action::PasswordReset, user, user, client)
-        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,18 +160,15 @@ pub async fn verify_email(
     Json(wanted): Json<VerificationIn>,
 ) -> Result<StatusCode, Problem> {
     let link = good_link(&app, Purpose::VerifyEmail, &wanted.token).await?;
-    let changed = app.accounts.change(link.user_id, |account| {
-        match account.user.email_verified || account.epoch != link.epoch {
+    let changed = app
+        .accounts
+        .change(link.user_id, |account| match account.user.email_verified {
             true => Err(dead()),
             false => Ok(account.with_verified_email()),
-        }
-    });
-    changed.await?;
+        });
+    let deed = by_link(Action::EmailVerified, &link, client);
+    app.trail.around(deed, changed).await?;
     forget(&app, Purpose::VerifyEmail, &link).await;
-    let user = Some(link.user_id);
-    app.trail
-        .record(Action::EmailVerified, user, user, client)
-        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -179,9 +179,19 @@ async fn good_link(app: &App, purpose: Purpose, token: &SecretString) -> Result<
     let link = link.map_err(store_problem)?.ok_or_else(dead)?;
     let account = app.users.find(link.user_id).await;
     let account = account.map_err(store_problem)?.ok_or_else(dead)?;
-    match link.is_good(&token.hash(), account.epoch, Timestamp::now()) {
+    match link.is_good(purpose, &token.hash(), account.epoch, Timestamp::now()) {
         true => Ok(link),
         false => Err(dead()),
+    }
+}
+
+/// What whoever came by the link does to the user whose it is.
+fn by_link(action: Action, link: &MailLink, client: Option<IpAddr>) -> Deed {
+    Deed {
+        action,
+        actor_id: Some(link.user_id),
+        user_id: Some(link.user_id),
+        client,
     }
 }
 

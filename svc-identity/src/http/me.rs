@@ -1,5 +1,7 @@
 //! What people see and change of themselves.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -14,7 +16,7 @@ use super::client::Client;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::app::App;
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::password;
 use crate::domain::session::Session;
 
@@ -66,11 +68,9 @@ pub async fn patch_me(
     if_match: IfMatch,
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = super::change_profile(&app, caller.user_id, &if_match, wanted).await?;
-    let me = Some(caller.user_id);
-    app.trail
-        .record(Action::ProfileChanged, me, me, client)
-        .await;
+    let change = wanted.check()?;
+    let deed = own(Action::ProfileChanged, &caller, client);
+    let user = super::change_profile(&app, deed, caller.user_id, &if_match, &change).await?;
     Ok(answer(user))
 }
 
@@ -96,12 +96,10 @@ pub async fn change_password(
     Json(passwords): Json<PasswordIn>,
 ) -> Result<StatusCode, Problem> {
     let (current, new) = passwords.check()?;
-    let me = Some(caller.user_id);
     let verified = find(&app, caller.user_id).await?.password_hash;
     if !app.passwords.verify(current, Some(&verified)).await? {
-        app.trail
-            .record(Action::PasswordChangeFailed, me, me, client)
-            .await;
+        let deed = own(Action::PasswordChangeFailed, &caller, client);
+        app.trail.record(deed).await?;
         return Err(wrong_password());
     }
     let hash = app.passwords.hash(new).await?;
@@ -112,10 +110,8 @@ pub async fn change_password(
             false => Err(wrong_password()),
         }
     });
-    changed.await?;
-    app.trail
-        .record(Action::PasswordChanged, me, me, client)
-        .await;
+    let deed = own(Action::PasswordChanged, &caller, client);
+    app.trail.around(deed, changed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -151,10 +147,19 @@ pub async fn erase_me(
         }
         super::check_version(if_match.as_ref(), account)
     });
-    erased.await?;
-    let me = Some(caller.user_id);
-    app.trail.record(Action::Erased, me, me, client).await;
+    let deed = own(Action::Erased, &caller, client);
+    app.trail.around(deed, erased).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the caller does about himself.
+fn own(action: Action, caller: &Caller, client: Option<IpAddr>) -> Deed {
+    Deed {
+        action,
+        actor_id: Some(caller.user_id),
+        user_id: Some(caller.user_id),
+        client,
+    }
 }
 
 fn wrong_password() -> Problem {

@@ -8,6 +8,7 @@ pub mod mail_links;
 pub mod me;
 pub mod service_tokens;
 pub mod sessions;
+pub mod to_the_end;
 pub mod user_shapes;
 pub mod users;
 
@@ -19,10 +20,11 @@ use crate::accounts::AccountError;
 use crate::app::App;
 use crate::domain::NotAllowed;
 use crate::domain::account::Account;
+use crate::domain::audit::Deed;
+use crate::domain::profile::ProfileChange;
 use crate::domain::user::User;
 use crate::password::PoolError;
-
-use self::user_shapes::ProfileIn;
+use crate::trail::TrailError;
 
 /// The account, or 404.
 async fn find(app: &App, id: Uuid) -> Result<Account, Problem> {
@@ -33,11 +35,11 @@ async fn find(app: &App, id: Uuid) -> Result<Account, Problem> {
 /// Changes a user's profile, whoever asks.
 async fn change_profile(
     app: &App,
+    deed: Deed,
     id: Uuid,
     if_match: &IfMatch,
-    wanted: ProfileIn,
+    change: &ProfileChange,
 ) -> Result<User, Problem> {
-    let change = wanted.check()?;
     let changed = app.accounts.change(id, |account| {
         if_match.check(account.user.version)?;
         Ok::<_, Problem>(Account {
@@ -45,7 +47,7 @@ async fn change_profile(
             ..account
         })
     });
-    changed.await
+    app.trail.around(deed, changed).await
 }
 
 /// 412 unless the version is one that was seen; without a header every version is.
@@ -60,6 +62,12 @@ fn store_problem(error: CqlError) -> Problem {
         CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
             Problem::internal(error)
         }
+    }
+}
+
+impl From<TrailError> for Problem {
+    fn from(error: TrailError) -> Self {
+        Self::unavailable(error)
     }
 }
 

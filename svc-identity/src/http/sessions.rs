@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::client::Client;
 use super::{Fields, store_problem};
 use crate::app::App;
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::email::Email;
 use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
 use crate::domain::password;
@@ -93,9 +93,13 @@ pub async fn sign_in(
     let verified = app.passwords.verify(password, hash).await?;
     let user_id = account.as_ref().map(|account| account.user.id);
     let Some(account) = account.filter(|_| verified) else {
-        app.trail
-            .record(Action::SignInFailed, None, user_id, client)
-            .await;
+        let deed = Deed {
+            action: Action::SignInFailed,
+            actor_id: None,
+            user_id,
+            client,
+        };
+        app.trail.record(deed).await?;
         return Err(Problem::new(Code::BadCredentials));
     };
 
@@ -116,9 +120,14 @@ pub async fn sign_in(
         .await
         .map_err(store_problem)?;
     let access_token = issue(&app, &account.user, session.id, now).await?;
-    app.trail
-        .record(Action::SignedIn, user_id, user_id, client)
-        .await;
+    // Before anybody has the tokens: without the entry nobody is signed in.
+    let deed = Deed {
+        action: Action::SignedIn,
+        actor_id: user_id,
+        user_id,
+        client,
+    };
+    app.trail.record(deed).await?;
     Ok(answer(access_token, &refresh_token))
 }
 
@@ -189,21 +198,22 @@ pub async fn sign_out(
     Client(client): Client,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
-    let session = app
-        .sessions
-        .find_by_token(caller.token_id)
-        .await
-        .map_err(store_problem)?;
-    if let Some(session) = session {
-        app.sessions
-            .revoke(&session, Timestamp::now())
-            .await
-            .map_err(store_problem)?;
-    }
+    let revoke = async {
+        let session = app.sessions.find_by_token(caller.token_id).await;
+        if let Some(session) = session.map_err(store_problem)? {
+            let revoked = app.sessions.revoke(&session, Timestamp::now()).await;
+            revoked.map_err(store_problem)?;
+        }
+        Ok(())
+    };
     let user_id = Some(caller.user_id);
-    app.trail
-        .record(Action::SignedOut, user_id, user_id, client)
-        .await;
+    let deed = Deed {
+        action: Action::SignedOut,
+        actor_id: user_id,
+        user_id,
+        client,
+    };
+    app.trail.around(deed, revoke).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -257,13 +267,18 @@ async fn revoke_copied(
     now: Timestamp,
 ) -> Problem {
     tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
-    // First of all: whoever hangs up now must not keep it alive.
+    // First of all, and whether or not it can be written down: a thief is at work.
     let revoked = app.sessions.revoke(session, now).await;
-    app.trail
-        .record(Action::TokenReused, None, Some(session.user_id), client)
-        .await;
-    match revoked {
-        Ok(()) => ended(),
-        Err(error) => store_problem(error),
+    let deed = Deed {
+        action: Action::TokenReused,
+        actor_id: None,
+        user_id: Some(session.user_id),
+        client,
+    };
+    let recorded = app.trail.record(deed).await;
+    match (revoked, recorded) {
+        (Ok(()), Ok(())) => ended(),
+        (Err(error), _) => store_problem(error),
+        (_, Err(error)) => error.into(),
     }
 }

@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use platform::auth::Role;
 use platform::http::problem::ProblemBody;
 use platform::http::{IfMatch, Json, Language, Page, PageAmong, PageQuery, Path, Problem, Query};
+use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::accounts::NewAccount;
 use crate::app::App;
 use crate::domain::NotAllowed;
 use crate::domain::account::Account;
-use crate::domain::audit::Action;
+use crate::domain::audit::{Action, Deed};
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -84,6 +85,7 @@ impl RegistrationIn {
         let locale = fields.take("/locale", locale);
         let all = (|| {
             Some(NewAccount {
+                id: new_id(),
                 email: email?,
                 password: password?,
                 name: name?,
@@ -117,10 +119,15 @@ pub async fn register(
     Json(registration): Json<RegistrationIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let new = registration.check(preferred, app.verify_at_registration)?;
-    let user = app.accounts.create(new).await?;
-    app.trail
-        .record(Action::Registered, None, Some(user.id), client)
-        .await;
+    let deed = Deed {
+        action: Action::Registered,
+        actor_id: None,
+        user_id: None,
+        client,
+    };
+    let create = async { Ok(app.accounts.create(new).await?) };
+    let made = app.trail.around_new(deed, create, |user| user.id);
+    let user = made.await?;
     Ok((StatusCode::CREATED, answer(user)))
 }
 
@@ -206,11 +213,14 @@ pub async fn patch(
     if_match: IfMatch,
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = super::change_profile(&app, id, &if_match, wanted).await?;
-    let actor = Some(admin.user_id);
-    app.trail
-        .record(Action::ProfileChanged, actor, Some(id), client)
-        .await;
+    let change = wanted.check()?;
+    let deed = Deed {
+        action: Action::ProfileChanged,
+        actor_id: Some(admin.user_id),
+        user_id: Some(id),
+        client,
+    };
+    let user = super::change_profile(&app, deed, id, &if_match, &change).await?;
     Ok(answer(user))
 }
 
@@ -240,11 +250,13 @@ pub async fn erase(
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
     let may = |account: &Account| super::check_version(if_match.as_ref(), account);
-    app.accounts.erase(id, may).await?;
-    let actor = Some(admin.user_id);
-    app.trail
-        .record(Action::Erased, actor, Some(id), client)
-        .await;
+    let deed = Deed {
+        action: Action::Erased,
+        actor_id: Some(admin.user_id),
+        user_id: Some(id),
+        client,
+    };
+    app.trail.around(deed, app.accounts.erase(id, may)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -285,10 +297,12 @@ pub async fn put_roles(
         if_match.check(account.user.version)?;
         Ok::<_, Problem>(account.with_roles(roles))
     });
-    let user = changed.await?;
-    let actor = Some(admin.user_id);
-    app.trail
-        .record(Action::RolesChanged, actor, Some(id), client)
-        .await;
+    let deed = Deed {
+        action: Action::RolesChanged,
+        actor_id: Some(admin.user_id),
+        user_id: Some(id),
+        client,
+    };
+    let user = app.trail.around(deed, changed).await?;
     Ok(answer(user))
 }

@@ -8,11 +8,11 @@ use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
-use scylla::value::CqlTimestamp;
+use scylla::value::{CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
 use super::{from_cql, seconds, to_cql};
-use crate::domain::audit::{Entry, Place};
+use crate::domain::audit::{Deed, Entry, Outcome, Place};
 
 /// Partitions of a day.
 const BUCKETS: i32 = 8;
@@ -24,6 +24,7 @@ pub struct AuditEntries {
     session: Arc<Session>,
     kept_for: Duration,
     insert: PreparedStatement,
+    end: PreparedStatement,
     page: PreparedStatement,
 }
 
@@ -35,17 +36,22 @@ type Row = (
     Option<Uuid>,
     Option<String>,
     Option<String>,
+    Option<String>,
 );
 
 impl AuditEntries {
     /// Prepares the statements. Entries end after `kept_for`.
     pub async fn new(session: Arc<Session>, kept_for: Duration) -> Result<Self, CqlError> {
         const INSERT: &str = "INSERT INTO audit_entries (day, bucket, at, entry_id, action, \
-             actor_id, user_id, client, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
-        const PAGE: &str = "SELECT at, entry_id, action, actor_id, user_id, client, request_id \
-             FROM audit_entries WHERE day = ? AND bucket = ? AND (at, entry_id) < (?, ?) LIMIT ?";
+             actor_id, user_id, client, request_id, outcome) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+        const END: &str = "UPDATE audit_entries USING TTL ? SET outcome = ?, user_id = ? \
+             WHERE day = ? AND bucket = ? AND at = ? AND entry_id = ?";
+        const PAGE: &str = "SELECT at, entry_id, action, actor_id, user_id, client, request_id, \
+             outcome FROM audit_entries WHERE day = ? AND bucket = ? AND (at, entry_id) < (?, ?) LIMIT ?";
         Ok(Self {
             insert: cql::prepare(&session, INSERT).await?,
+            end: cql::prepare(&session, END).await?,
             page: cql::prepare(&session, PAGE).await?,
             session,
             kept_for,
@@ -59,14 +65,36 @@ impl AuditEntries {
             bucket(entry.id),
             to_cql(entry.at),
             entry.id,
-            &entry.action,
-            entry.actor_id,
-            entry.user_id,
-            entry.client.map(|client| client.to_string()),
-            entry.request_id.as_deref(),
+            entry.deed.action.as_str(),
+            // What is not there is not written: a null would compete with what the end writes there.
+            MaybeUnset::from_option(entry.deed.actor_id),
+            MaybeUnset::from_option(entry.deed.user_id),
+            MaybeUnset::from_option(entry.deed.client.map(|client| client.to_string())),
+            MaybeUnset::from_option(entry.request_id.as_deref()),
+            MaybeUnset::from_option(entry.outcome.map(Outcome::as_str)),
             seconds(self.kept_for).max(1),
         );
         self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+
+    /// Says of an entry how it ended and, where that was not known, whom it is about; the same again is the same.
+    pub async fn end(
+        &self,
+        entry: &Entry,
+        user_id: Option<Uuid>,
+        outcome: Outcome,
+    ) -> Result<(), CqlError> {
+        let values = (
+            seconds(self.kept_for).max(1),
+            outcome.as_str(),
+            MaybeUnset::from_option(user_id),
+            entry.place().day(),
+            bucket(entry.id),
+            to_cql(entry.at),
+            entry.id,
+        );
+        self.session.execute_unpaged(&self.end, values).await?;
         Ok(())
     }
 
@@ -77,7 +105,7 @@ impl AuditEntries {
         mut before: Place,
         limit: usize,
         now: Timestamp,
-    ) -> Result<(Vec<Entry>, Option<Place>), CqlError> {
+    ) -> Result<(Vec<Entry<String>>, Option<Place>), CqlError> {
         let oldest = Place {
             at: now.saturating_sub(self.kept_for),
             id: Uuid::nil(),
@@ -103,9 +131,9 @@ impl AuditEntries {
     }
 
     /// Up to `limit` entries of the day of `before`, newest first.
-    async fn of_day(&self, before: Place, limit: usize) -> Result<Vec<Entry>, CqlError> {
+    async fn of_day(&self, before: Place, limit: usize) -> Result<Vec<Entry<String>>, CqlError> {
         let of_buckets = (0..BUCKETS).map(|bucket| self.of_bucket(before, bucket, limit));
-        let mut found: Vec<Entry> = try_join_all(of_buckets)
+        let mut found: Vec<Entry<String>> = try_join_all(of_buckets)
             .await?
             .into_iter()
             .flatten()
@@ -120,7 +148,7 @@ impl AuditEntries {
         before: Place,
         bucket: i32,
         limit: usize,
-    ) -> Result<Vec<Entry>, CqlError> {
+    ) -> Result<Vec<Entry<String>>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (before.day(), bucket, to_cql(before.at), before.id, limit);
         let rows = self
@@ -131,15 +159,18 @@ impl AuditEntries {
             .map_err(CqlError::answer)?;
         let mut found = Vec::new();
         for row in rows.rows::<Row>().map_err(CqlError::answer)? {
-            let (at, id, action, actor_id, user_id, client, request_id) =
+            let (at, id, action, actor_id, user_id, client, request_id, outcome) =
                 row.map_err(CqlError::answer)?;
             found.push(Entry {
                 id,
                 at: from_cql(at),
-                action,
-                actor_id,
-                user_id,
-                client: client.and_then(|client| client.parse().ok()),
+                deed: Deed {
+                    action,
+                    actor_id,
+                    user_id,
+                    client: client.and_then(|client| client.parse().ok()),
+                },
+                outcome: Some(Outcome::parse(outcome.as_deref())),
                 request_id,
             });
         }

@@ -1,11 +1,16 @@
 //! The audit trail: who did what, from where, in which request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use e2e::{PASSWORD, Role, Stack};
+use e2e::{PASSWORD, Role, Stack, eventually};
 use platform::ids::new_id;
 use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// The entries of these requests, by request id. Pages are small, so that there are many.
 async fn entries(stack: &Stack, request_ids: &[String]) -> anyhow::Result<BTreeMap<String, Value>> {
@@ -125,7 +130,10 @@ async fn what_was_done_and_tried_is_there_with_its_request() -> anyhow::Result<(
         let entry = found
             .get(&id)
             .with_context(|| format!("no entry says {action}"))?;
-        assert_eq!(entry["action"], action);
+        assert_eq!(
+            (&entry["action"], &entry["outcome"]),
+            (&json!(action), &json!("done"))
+        );
         assert_eq!(
             (&entry["actor_id"], &entry["user_id"]),
             (&actor, &about),
@@ -134,6 +142,94 @@ async fn what_was_done_and_tried_is_there_with_its_request() -> anyhow::Result<(
         assert_eq!(entry["client"], "203.0.113.7");
         assert!(!entry.to_string().contains(&user.email), "{entry}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_refused_is_there_as_such() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let (admin, user) = (stack.admin_token().await?, stack.customer().await?);
+    let taken = json!({"email": user.email, "password": PASSWORD, "name": "Twice"});
+    let [first, second] = [new_id(), new_id()].map(|id| format!("audit-{id}"));
+    let register = stack.identity().post("/v1/users").json(&taken);
+    let refused = register.request_id(&first).send().await?;
+    refused.expect_problem(409, "email-taken")?;
+    let erase = stack.identity().delete(format!("/v1/users/{}", user.id));
+    let erase = erase.token(&admin).if_match("\"9\"").request_id(&second);
+    erase.send().await?.expect_problem(412, "stale")?;
+    let found = entries(&stack, &[first.clone(), second.clone()]).await?;
+    for (id, action, about) in [
+        (first, "registered", Value::Null),
+        (second, "erased", json!(user.id)),
+    ] {
+        let entry = found.get(&id).with_context(|| format!("no {action}"))?;
+        assert_eq!(
+            (&entry["action"], &entry["outcome"], &entry["user_id"]),
+            (&json!(action), &json!("refused"), &about)
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_hangs_up_is_in_the_trail() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let user = stack.customer().await?;
+    let id = format!("audit-{}", new_id());
+    let body = json!({"email": user.email, "password": "not the password"}).to_string();
+    let address = stack.identity().base().replace("http://", "");
+    let request = format!(
+        "POST /v1/sessions HTTP/1.1\r\nhost: {address}\r\nx-request-id: {id}\r\n\
+         content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    // When the server asks for the body the handler is at work; a password takes longer to look at than the connection
+    // takes to go.
+    let mut connection = TcpStream::connect(address)?;
+    connection.write_all(request.as_bytes())?;
+    let mut asked = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    connection.read_exact(&mut asked)?;
+    connection.write_all(body.as_bytes())?;
+    drop(connection);
+    let entry = eventually(SOON, "the entry", async || {
+        let newest = stack.admin_token().await?;
+        let newest = stack.identity().get("/v1/audit?limit=200").token(&newest);
+        let page = newest.send().await?.expect(200)?;
+        let items = page["items"].as_array().context("items")?;
+        let is_it = |entry: &&Value| entry["request_id"] == id.as_str();
+        Ok(items.iter().find(is_it).cloned())
+    })
+    .await?;
+    assert_eq!(entry["action"], "sign-in-failed");
+    assert_eq!(entry["user_id"], json!(user.id));
+    Ok(())
+}
+
+/// Ids that callers choose cannot be anything: what is no short, visible text is replaced.
+#[tokio::test]
+async fn a_request_id_is_short_and_visible_and_the_entry_has_one_of_its_own() -> anyhow::Result<()>
+{
+    let stack = Stack::from_env();
+    let other = stack.customer().await?;
+    let chosen = format!("audit-{}", new_id());
+    let long = chosen.repeat(4);
+    let mut used = Vec::new();
+    for id in [&chosen, &chosen, &long] {
+        let denied = stack.identity().get("/v1/audit").by(&other).request_id(id);
+        let answer = denied.send().await?;
+        used.push(answer.header("x-request-id").unwrap_or_default().to_owned());
+        answer.expect_problem(403, "forbidden")?;
+    }
+    assert_eq!(used[..2], [chosen.clone(), chosen.clone()]);
+    assert!(used[2].len() == 36 && used[2] != long, "{}", used[2]);
+    // Who takes another's id, or the same twice, makes two entries and hides none.
+    let admin = stack.admin_token().await?;
+    let newest = stack.identity().get("/v1/audit?limit=200").token(&admin);
+    let page = newest.send().await?.expect(200)?;
+    let ids = page["items"].as_array().into_iter().flatten();
+    let ids = ids.filter(|entry| entry["request_id"] == chosen.as_str());
+    let ids: BTreeSet<String> = ids.map(|entry| entry["id"].to_string()).collect();
+    assert_eq!(ids.len(), 2);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::users::{fresh_email, id_of, sign_in};
-use e2e::{Answer, PASSWORD, Reader, Stack, User};
+use e2e::users::{fresh_email, id_of, set_roles, sign_in};
+use e2e::{Answer, PASSWORD, Reader, Role, Stack, User};
 use futures::future::join_all;
 use schemas::Record;
 use schemas::identity::{EmailVerificationRequested, PasswordResetRequested, UserSnapshot};
@@ -81,6 +81,22 @@ async fn who_registers_proves_the_address_by_a_mail() -> anyhow::Result<()> {
         (me.etag()?.as_str(), &me.body["email_verified"]),
         ("\"2\"", &json!(true))
     );
+    is_dead(verify(&stack, &asked.token).await?)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_roles_and_another_password_leave_the_address_to_be_proved() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let mut topic = stack.records_from_now("identity.mail")?;
+    let user = stack.customer().await?;
+    let asked: EmailVerificationRequested = next(&mut topic, user.id).await?;
+    let admin = stack.admin_token().await?;
+    set_roles(stack.identity(), &admin, user.id, &[Role::Gate]).await?;
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
+    let change = stack.identity().post("/v1/users/me/password").by(&user);
+    assert_eq!(change.json(&body).send().await?.status, 204);
+    assert_eq!(verify(&stack, &asked.token).await?.status, 204);
     is_dead(verify(&stack, &asked.token).await?)?;
     Ok(())
 }
