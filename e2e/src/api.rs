@@ -1,6 +1,7 @@
 //! A thin REST client: one base URL, the headers that our API knows, and answers that can say what is wrong with them.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -28,15 +29,19 @@ impl Api {
     /// # Panics
     /// When TLS cannot be set up.
     pub fn new(base: &str) -> Self {
-        let http = Client::builder()
-            .timeout(TIMEOUT)
-            // The stack is on this machine; a proxy of the surroundings cannot reach it.
-            .no_proxy()
-            .build()
-            .expect("a client without files of its own can be built");
         Self {
             base: base.trim_end_matches('/').to_owned(),
-            http,
+            http: client(None),
+        }
+    }
+
+    /// The same origin, called from this address of the machine. All of 127.0.0.0/8 is there, so that a test can be a
+    /// client that no other test is.
+    #[must_use]
+    pub fn from_address(&self, address: Ipv4Addr) -> Self {
+        Self {
+            base: self.base.clone(),
+            http: client(Some(address)),
         }
     }
 
@@ -80,6 +85,16 @@ impl Api {
             body: None,
         }
     }
+}
+
+fn client(address: Option<Ipv4Addr>) -> Client {
+    Client::builder()
+        .timeout(TIMEOUT)
+        // The stack is on this machine; a proxy of the surroundings cannot reach it.
+        .no_proxy()
+        .local_address(address.map(IpAddr::from))
+        .build()
+        .expect("a client without files of its own can be built")
 }
 
 /// A request that is not sent yet.

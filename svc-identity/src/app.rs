@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use platform::auth::Verifier;
+use platform::http::client::TrustedProxies;
 
 use crate::accounts::Accounts;
 use crate::http::to_the_end::AtWork;
+use crate::limits::Limits;
 use crate::mail_requests::MailRequests;
 use crate::password::Passwords;
 use crate::service_secrets::ServiceSecrets;
+use crate::store::recent_sign_ins::RecentSignIns;
 use crate::store::sessions::Sessions;
 use crate::store::users::Users;
 use crate::tokens::Tokens;
@@ -25,6 +28,12 @@ pub struct App {
     pub mails: Arc<MailRequests>,
     /// Whether who registers is asked by mail to prove the address.
     pub verify_at_registration: bool,
+    /// Whose word about their clients is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How often somebody may try.
+    pub limits: Arc<Limits>,
+    /// Who is no stranger.
+    pub recent_sign_ins: Arc<RecentSignIns>,
     /// Requests that are carried to their end.
     pub at_work: AtWork,
     /// Remembers who did what.

@@ -1,14 +1,18 @@
 //! Settings, from the environment.
 
+mod limits;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use platform::config::{
     AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, encryption_key, instance_name,
 };
+use platform::http::client::TrustedProxies;
 use platform::vault::KEY_BYTES;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
+pub use self::limits::{LimitConfig, Rate};
 use crate::domain::email::Email;
 use crate::domain::password;
 use crate::service_secrets::ServiceSecrets;
@@ -34,6 +38,10 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The name of this instance.
     pub instance_name: String,
+    /// The gateway, whose word about its clients is believed (`TRUSTED_PROXIES`).
+    pub trusted_proxies: TrustedProxies,
+    /// How often somebody may try.
+    pub limits: LimitConfig,
     /// What a password costs.
     pub passwords: PasswordConfig,
     /// When a user must sign in again (`IDENTITY_SESSION_LIFETIME`).
@@ -100,6 +108,9 @@ impl Config {
         let cql = CqlConfig::from_env(env);
         let auth = AuthConfig::from_env(env);
         let instance_name = instance_name(env);
+        // No default: to believe everyone or nobody would each be wrong behind a gateway.
+        let trusted_proxies = env.required("TRUSTED_PROXIES");
+        let limits = LimitConfig::from_env(env);
         let passwords = PasswordConfig::from_env(env);
         let session_lifetime = env.or_in(
             "IDENTITY_SESSION_LIFETIME",
@@ -117,6 +128,8 @@ impl Config {
             cql: cql?,
             auth: auth?,
             instance_name: instance_name?,
+            trusted_proxies: trusted_proxies?,
+            limits: limits?,
             passwords: passwords?,
             session_lifetime: session_lifetime?,
             key_encryption_key: key_encryption_key?,
@@ -256,6 +269,7 @@ mod tests {
                 "http://localhost:8101/.well-known/jwks.json",
             ),
             ("INSTANCE_NAME", "svc-identity-1"),
+            ("TRUSTED_PROXIES", "127.0.0.1"),
             (
                 "IDENTITY_KEY_ENCRYPTION_KEY",
                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",

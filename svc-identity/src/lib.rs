@@ -9,6 +9,7 @@ pub mod domain;
 pub mod first_admin;
 pub mod http;
 pub mod jobs;
+pub mod limits;
 pub mod mail_requests;
 pub mod password;
 mod routes;
@@ -30,7 +31,7 @@ use platform::clock::Timestamp;
 use platform::config::Env;
 use platform::cql::{self, Migration};
 use platform::http::admin::{self, Checks};
-use platform::http::server::{self, Limits};
+use platform::http::server;
 use platform::intent::Intents;
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
@@ -50,10 +51,12 @@ use crate::app::App;
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::domain::audit::{Action, Deed, Outcome};
 use crate::http::to_the_end::AtWork;
+use crate::limits::Limits;
 use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::password::Passwords;
 use crate::store::audit_entries::AuditEntries;
 use crate::store::email_claims::EmailClaims;
+use crate::store::recent_sign_ins::RecentSignIns;
 use crate::store::sessions::Sessions;
 use crate::store::signing_keys::SigningKeys;
 use crate::store::users::Users;
@@ -91,9 +94,13 @@ const MIGRATIONS: &[Migration] = &[
         name: "0007_audit_outcomes",
         text: include_str!("../migrations/0007_audit_outcomes.cql"),
     },
+    Migration {
+        name: "0008_recent_sign_ins",
+        text: include_str!("../migrations/0008_recent_sign_ins.cql"),
+    },
 ];
 
-const LIMITS: Limits = Limits {
+const SERVER_LIMITS: server::Limits = server::Limits {
     // The longest password, each character of it written as an escaped pair of surrogates, and the rest.
     body_bytes: 32 * 1024,
     // What the sweeper takes for the longest that a handler can be at work on a change.
@@ -169,11 +176,14 @@ pub async fn run(
     }
     let at_work = AtWork {
         tasks: TaskTracker::new(),
-        time_limit: LIMITS.request_timeout,
+        time_limit: SERVER_LIMITS.request_timeout,
     };
     let app = App {
         accounts,
         mails: Arc::clone(&mails),
+        trusted_proxies: config.trusted_proxies,
+        limits: Arc::new(Limits::new(&config.limits)),
+        recent_sign_ins: Arc::new(RecentSignIns::new(Arc::clone(&session)).await?),
         at_work: at_work.clone(),
         trail: Arc::new(Trail {
             entries: AuditEntries::new(Arc::clone(&session), config.audit_kept_for).await?,
@@ -212,7 +222,7 @@ pub async fn run(
     ];
 
     tracing::info!(instance = config.instance_name, "ready");
-    server::serve(listeners.http, routes::router(app), LIMITS, shutdown).await?;
+    server::serve(listeners.http, routes::router(app), SERVER_LIMITS, shutdown).await?;
     // Those whose clients did not wait: each has an end, for it has a time limit.
     at_work.tasks.close();
     at_work.tasks.wait().await;

@@ -2,6 +2,7 @@
 //! documentation.
 
 pub mod admin;
+pub mod client;
 pub mod docs;
 pub mod header;
 pub mod json;

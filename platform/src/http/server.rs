@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::client::Peer;
 use super::header::{TRACEPARENT, X_REQUEST_ID};
 use super::problem::{Cause, Code, Problem};
 use crate::context::RequestContext;
@@ -222,8 +225,8 @@ pub(super) async fn accept(
             next = next => next,
             () = shutdown.requested() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Either the client is gone already or the process has no descriptor left. Both pass.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -233,7 +236,11 @@ pub(super) async fn accept(
         };
         // Without it an answer in two writes waits for the client's delayed ACK, about 40 ms. Failing only costs that.
         _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let routes = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address.ip()));
+            routes.call(request)
+        });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let cut = cut.clone();

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use platform::auth::Caller;
 use platform::clock::Timestamp;
+use platform::http::client::Client;
 use platform::http::problem::ProblemBody;
 use platform::http::{Json, Problem};
 use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::client::Client;
 use super::{Fields, find, store_problem};
 use crate::app::App;
 use crate::domain::audit::{Action, Deed};
@@ -59,6 +59,7 @@ pub struct VerificationIn {
     responses(
         (status = 202, description = "If the address has a user, a mail is on its way"),
         (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`unavailable`", body = ProblemBody),
     )
 )]
@@ -70,6 +71,8 @@ pub async fn ask_for_reset(
     let mut fields = Fields::new();
     let email = fields.take("/email", Email::parse(&wanted.email));
     let email = fields.complete(email)?;
+    app.limits.mail_request(client)?;
+    app.limits.mail(&email.key())?;
     let holder = app.accounts.claims.find(&email.key()).await;
     let holder = holder.map_err(store_problem)?;
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
@@ -78,7 +81,7 @@ pub async fn ask_for_reset(
         action: Action::ResetAsked,
         actor_id: None,
         user_id: holder,
-        client,
+        client: Some(client),
     };
     app.trail.record(deed).await?;
     let owed = app.mails.owe(Purpose::ResetPassword, user_id).await;
@@ -95,6 +98,7 @@ pub async fn ask_for_reset(
     responses(
         (status = 204),
         (status = 422, description = "`invalid`: also for a token that was used, is over an hour old or never was one", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
     )
 )]
@@ -107,6 +111,7 @@ pub async fn reset_password(
     let new = password::check_new(wanted.new_password.expose_secret());
     let new = fields.take("/new_password", new.map(|()| wanted.new_password));
     let new = fields.complete(new)?;
+    app.limits.link(client)?;
     let link = good_link(&app, Purpose::ResetPassword, &wanted.token).await?;
     let hash = app.passwords.hash(new).await?;
     let changed = app.accounts.change(link.user_id, |account| {
@@ -129,6 +134,7 @@ pub async fn reset_password(
         (status = 202, description = "A mail is on its way, unless the address was proved before"),
         (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
         (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`unavailable`", body = ProblemBody),
     )
 )]
@@ -138,6 +144,7 @@ pub async fn ask_for_verification(
 ) -> Result<StatusCode, Problem> {
     let account = find(&app, caller.user_id).await?;
     if !account.user.email_verified {
+        app.limits.mail(&account.user.email.key())?;
         let owed = app.mails.owe(Purpose::VerifyEmail, caller.user_id).await;
         app.mails.settle_soon(owed.map_err(store_problem)?);
     }
@@ -151,6 +158,7 @@ pub async fn ask_for_verification(
     responses(
         (status = 204),
         (status = 422, description = "`invalid`: also for a token that was used, is over an hour old or never was one", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`unavailable`", body = ProblemBody),
     )
 )]
@@ -159,6 +167,7 @@ pub async fn verify_email(
     Client(client): Client,
     Json(wanted): Json<VerificationIn>,
 ) -> Result<StatusCode, Problem> {
+    app.limits.link(client)?;
     let link = good_link(&app, Purpose::VerifyEmail, &wanted.token).await?;
     let changed = app
         .accounts
@@ -186,12 +195,12 @@ async fn good_link(app: &App, purpose: Purpose, token: &SecretString) -> Result<
 }
 
 /// What whoever came by the link does to the user whose it is.
-fn by_link(action: Action, link: &MailLink, client: Option<IpAddr>) -> Deed {
+fn by_link(action: Action, link: &MailLink, client: IpAddr) -> Deed {
     Deed {
         action,
         actor_id: Some(link.user_id),
         user_id: Some(link.user_id),
-        client,
+        client: Some(client),
     }
 }
 

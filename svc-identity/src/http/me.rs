@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use platform::auth::Caller;
 use platform::clock::Timestamp;
+use platform::http::client::Client;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, IfMatch, Json, Problem};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::client::Client;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::app::App;
@@ -86,6 +86,7 @@ pub async fn patch_me(
         (status = 401, description = "`bad-credentials`: the current password is another one; `unauthenticated`, `token-expired`", body = ProblemBody),
         (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
         (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
     )
 )]
@@ -96,7 +97,9 @@ pub async fn change_password(
     Json(passwords): Json<PasswordIn>,
 ) -> Result<StatusCode, Problem> {
     let (current, new) = passwords.check()?;
-    let verified = find(&app, caller.user_id).await?.password_hash;
+    let account = find(&app, caller.user_id).await?;
+    app.limits.password(client, &account.user.email.key())?;
+    let verified = account.password_hash;
     if !app.passwords.verify(current, Some(&verified)).await? {
         let deed = own(Action::PasswordChangeFailed, &caller, client);
         app.trail.record(deed).await?;
@@ -153,12 +156,12 @@ pub async fn erase_me(
 }
 
 /// What the caller does about himself.
-fn own(action: Action, caller: &Caller, client: Option<IpAddr>) -> Deed {
+fn own(action: Action, caller: &Caller, client: IpAddr) -> Deed {
     Deed {
         action,
         actor_id: Some(caller.user_id),
         user_id: Some(caller.user_id),
-        client,
+        client: Some(client),
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub mod admin;
 pub mod audit;
-pub mod client;
 pub mod keys;
 pub mod mail_links;
 pub mod me;

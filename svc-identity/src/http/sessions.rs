@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use platform::auth::Caller;
 use platform::clock::Timestamp;
+use platform::http::client::Client;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, Json, Problem};
 use platform::ids::new_id;
@@ -14,15 +15,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::client::Client;
 use super::{Fields, store_problem};
 use crate::app::App;
 use crate::domain::audit::{Action, Deed};
-use crate::domain::email::Email;
+use crate::domain::email::{Email, EmailKey};
 use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
 use crate::domain::password;
 use crate::domain::session::{Presented, Session};
 use crate::domain::user::User;
+use crate::limits::network;
 use crate::tokens::OpaqueToken;
 
 /// Who wants to sign in.
@@ -66,6 +67,7 @@ pub struct TokensOut {
         (status = 200, body = TokensOut),
         (status = 401, description = "`bad-credentials`, for a wrong address and a wrong password alike", body = ProblemBody),
         (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
     )
 )]
@@ -75,13 +77,16 @@ pub async fn sign_in(
     Json(credentials): Json<CredentialsIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let (email, password) = credentials.check()?;
+    let email = email.key();
+    app.limits.password(client, &email)?;
     // A wrong address takes the same steps as a wrong password, so that nobody learns from the time who has an account.
     let holder = app
         .accounts
         .claims
-        .find(&email.key())
+        .find(&email)
         .await
         .map_err(store_problem)?;
+    check_stranger(&app, client, &email, holder).await?;
     let account = app
         .users
         .find(holder.unwrap_or(Uuid::nil()))
@@ -97,7 +102,7 @@ pub async fn sign_in(
             action: Action::SignInFailed,
             actor_id: None,
             user_id,
-            client,
+            client: Some(client),
         };
         app.trail.record(deed).await?;
         return Err(Problem::new(Code::BadCredentials));
@@ -120,12 +125,14 @@ pub async fn sign_in(
         .await
         .map_err(store_problem)?;
     let access_token = issue(&app, &account.user, session.id, now).await?;
+    let remembered = app.recent_sign_ins.insert(session.user_id, network(client));
+    remembered.await.map_err(store_problem)?;
     // Before anybody has the tokens: without the entry nobody is signed in.
     let deed = Deed {
         action: Action::SignedIn,
         actor_id: user_id,
         user_id,
-        client,
+        client: Some(client),
     };
     app.trail.record(deed).await?;
     Ok(answer(access_token, &refresh_token))
@@ -211,7 +218,7 @@ pub async fn sign_out(
         action: Action::SignedOut,
         actor_id: user_id,
         user_id,
-        client,
+        client: Some(client),
     };
     app.trail.around(deed, revoke).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -224,6 +231,25 @@ impl CredentialsIn {
         let password = password::check_presented(self.password.expose_secret());
         let password = fields.take("/password", password.map(|()| self.password));
         fields.complete(email.zip(password))
+    }
+}
+
+/// Refuses whoever comes from where the account was not signed in to lately, while too many such try. Of nobody the same
+/// is asked.
+async fn check_stranger(
+    app: &App,
+    client: IpAddr,
+    email: &EmailKey,
+    holder: Option<Uuid>,
+) -> Result<(), Problem> {
+    let Err(too_often) = app.limits.stranger(email) else {
+        return Ok(());
+    };
+    let user_id = holder.unwrap_or(Uuid::nil());
+    let is_known = app.recent_sign_ins.has(user_id, network(client)).await;
+    match is_known.map_err(store_problem)? {
+        true => Ok(()),
+        false => Err(too_often.into()),
     }
 }
 
@@ -260,12 +286,7 @@ fn ended() -> Problem {
 }
 
 /// Ends a session of which somebody has a copy of a token: the owner signs in again, the thief cannot.
-async fn revoke_copied(
-    app: &App,
-    session: &Session,
-    client: Option<IpAddr>,
-    now: Timestamp,
-) -> Problem {
+async fn revoke_copied(app: &App, session: &Session, client: IpAddr, now: Timestamp) -> Problem {
     tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
     // First of all, and whether or not it can be written down: a thief is at work.
     let revoked = app.sessions.revoke(session, now).await;
@@ -273,7 +294,7 @@ async fn revoke_copied(
         action: Action::TokenReused,
         actor_id: None,
         user_id: Some(session.user_id),
-        client,
+        client: Some(client),
     };
     let recorded = app.trail.record(deed).await;
     match (revoked, recorded) {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use platform::auth::Role;
+use platform::http::client::Client;
 use platform::http::problem::ProblemBody;
 use platform::http::{IfMatch, Json, Language, Page, PageAmong, PageQuery, Path, Problem, Query};
 use platform::ids::new_id;
@@ -12,7 +13,6 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::admin::Admin;
-use super::client::Client;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::accounts::NewAccount;
@@ -109,6 +109,7 @@ impl RegistrationIn {
         (status = 201, body = UserOut, headers(("ETag" = String))),
         (status = 409, description = "`email-taken`", body = ProblemBody),
         (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
     )
 )]
@@ -119,11 +120,12 @@ pub async fn register(
     Json(registration): Json<RegistrationIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let new = registration.check(preferred, app.verify_at_registration)?;
+    app.limits.registration(client)?;
     let deed = Deed {
         action: Action::Registered,
         actor_id: None,
         user_id: None,
-        client,
+        client: Some(client),
     };
     let create = async { Ok(app.accounts.create(new).await?) };
     let made = app.trail.around_new(deed, create, |user| user.id);
@@ -218,7 +220,7 @@ pub async fn patch(
         action: Action::ProfileChanged,
         actor_id: Some(admin.user_id),
         user_id: Some(id),
-        client,
+        client: Some(client),
     };
     let user = super::change_profile(&app, deed, id, &if_match, &change).await?;
     Ok(answer(user))
@@ -254,7 +256,7 @@ pub async fn erase(
         action: Action::Erased,
         actor_id: Some(admin.user_id),
         user_id: Some(id),
-        client,
+        client: Some(client),
     };
     app.trail.around(deed, app.accounts.erase(id, may)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -301,7 +303,7 @@ pub async fn put_roles(
         action: Action::RolesChanged,
         actor_id: Some(admin.user_id),
         user_id: Some(id),
-        client,
+        client: Some(client),
     };
     let user = app.trail.around(deed, changed).await?;
     Ok(answer(user))

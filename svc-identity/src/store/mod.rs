@@ -3,6 +3,7 @@
 pub mod audit_entries;
 pub mod email_claims;
 pub mod mail_links;
+pub mod recent_sign_ins;
 pub mod sessions;
 pub mod signing_keys;
 mod user_row;

@@ -8,6 +8,7 @@ mod crashes;
 mod erasure;
 mod first_admin;
 mod keys;
+mod limits;
 mod mail_links;
 mod own;
 mod passwords;

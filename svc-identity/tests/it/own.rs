@@ -27,6 +27,7 @@ impl Own {
             .env("ADMIN_ADDR", &admin)
             .env("CQL_KEYSPACE", "identity")
             .env("INSTANCE_NAME", "svc-identity-of-a-test")
+            .env("TRUSTED_PROXIES", "127.0.0.1")
             // Nobody is made admin unless the test says so.
             .env_remove("IDENTITY_FIRST_ADMIN_EMAIL")
             .env_remove("IDENTITY_FIRST_ADMIN_PASSWORD")

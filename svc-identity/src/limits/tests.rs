@@ -1,0 +1,104 @@
+//! Tests of the module above.
+
+use super::*;
+use std::num::NonZeroU32;
+
+use crate::domain::email::Email;
+
+fn rate(times: u32) -> Rate {
+    Rate {
+        times: NonZeroU32::new(times).unwrap(),
+        per: Duration::from_secs(3_600),
+    }
+}
+
+/// Two of each, but as many sign-ins and strangers as given.
+fn limits(sign_ins: u32, strangers: u32) -> Limits {
+    Limits::new(&LimitConfig {
+        sign_ins: rate(sign_ins),
+        guesses: rate(2),
+        strangers: rate(strangers),
+        registrations: rate(2),
+        mail_requests: rate(2),
+        mails: rate(2),
+        links: rate(2),
+    })
+}
+
+fn account(email: &str) -> EmailKey {
+    Email::parse(email).unwrap().key()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn who_guesses_uses_up_what_is_his_and_nothing_of_the_owners() {
+    let limits = limits(100, 100);
+    let (alice, bruno) = (account("alice@example.com"), account("bruno@example.com"));
+    let (home, elsewhere) = (address("203.0.113.7"), address("198.51.100.1"));
+    for _ in 0..2 {
+        limits.password(elsewhere, &alice).unwrap();
+    }
+    let refused = limits.password(elsewhere, &alice).unwrap_err();
+    let a_bucket = Duration::from_secs(1_800);
+    assert!(refused.wait > a_bucket / 2 && refused.wait <= a_bucket);
+    limits.password(home, &alice).unwrap();
+    limits.password(elsewhere, &bruno).unwrap();
+    // In any case of the address.
+    let refused = limits.password(elsewhere, &account("Alice@Example.com"));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn an_address_and_an_account_have_a_limit_of_their_own() {
+    let limits = limits(3, 3);
+    let (here, there) = (address("203.0.113.7"), address("203.0.113.8"));
+    for number in 0..3 {
+        let one_of_many = account(&format!("person-{number}@example.com"));
+        limits.password(here, &one_of_many).unwrap();
+        limits.stranger(&account("alice@example.com")).unwrap();
+    }
+    let next = account("person-3@example.com");
+    assert!(limits.password(here, &next).is_err());
+    limits.password(there, &next).unwrap();
+    assert!(limits.stranger(&account("alice@example.com")).is_err());
+    limits.stranger(&next).unwrap();
+}
+
+#[test]
+fn of_ipv6_a_whole_household_is_one_address() {
+    let limits = limits(100, 100);
+    for host in ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"] {
+        limits.registration(address(host)).unwrap();
+    }
+    assert!(limits.registration(address("2001:db8:0:1::2")).is_err());
+    limits.registration(address("2001:db8:0:2::1")).unwrap();
+}
+
+#[test]
+fn however_many_try_what_is_kept_is_bounded() {
+    let limits = limits(2, 100);
+    let alice = account("alice@example.com");
+    let loud = address("203.0.113.7");
+    for number in 0..u32::try_from(3 * MAX_BUCKETS).unwrap() {
+        let client = IpAddr::from(number.to_be_bytes());
+        _ = limits.password(client, &alice);
+        // Who is always there is not forgotten for those who come once.
+        _ = limits.password(loud, &alice);
+    }
+    for buckets in [&limits.sign_ins, &limits.guesses] {
+        buckets.buckets.run_pending_tasks();
+        assert!(buckets.buckets.entry_count() <= MAX_BUCKETS);
+    }
+    assert!(limits.password(loud, &alice).is_err());
+}
+
+#[test]
+fn the_answer_says_when_to_come_back() {
+    let wait = Duration::from_millis(2_400);
+    let problem = Problem::from(TooOften { wait });
+    assert_eq!(problem.status(), 429);
+    assert!(problem.to_string().contains("in 3 s"), "{problem}");
+}

@@ -1,0 +1,56 @@
+//! From which addresses somebody signed in lately.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::cql::{self, CqlError};
+use scylla::client::session::Session;
+use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
+
+use super::seconds;
+
+/// What is lately.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The table of addresses.
+pub struct RecentSignIns {
+    session: Arc<Session>,
+    insert: PreparedStatement,
+    find: PreparedStatement,
+}
+
+impl RecentSignIns {
+    /// Prepares the statements.
+    pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
+        const INSERT: &str =
+            "INSERT INTO recent_sign_ins (user_id, client) VALUES (?, ?) USING TTL ?";
+        const FIND: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? AND client = ?";
+        Ok(Self {
+            insert: cql::prepare(&session, INSERT).await?,
+            find: cql::prepare(&session, FIND).await?,
+            session,
+        })
+    }
+
+    /// Remembers it for 30 days more.
+    pub async fn insert(&self, user_id: Uuid, client: IpAddr) -> Result<(), CqlError> {
+        let values = (user_id, client.to_string(), seconds(KEPT_FOR));
+        self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+
+    /// Whether the user signed in from there in the last 30 days.
+    pub async fn has(&self, user_id: Uuid, client: IpAddr) -> Result<bool, CqlError> {
+        let row = self
+            .session
+            .execute_unpaged(&self.find, (user_id, client.to_string()))
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?
+            .maybe_first_row::<(String,)>()
+            .map_err(CqlError::answer)?;
+        Ok(row.is_some())
+    }
+}
