@@ -1,5 +1,6 @@
 //! Passwords: Argon2id on threads of its own.
 
+mod cost;
 mod pool;
 
 use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
@@ -50,7 +51,27 @@ impl Passwords {
             .map_err(PoolError::failed)
     }
 
-    /// Whether `password` is the one that `hash` was made of. Without a hash it is not, and it takes as long to say so.
+    /// A hash of today's cost in place of one of the same password that was made when they were cheaper. Nothing where it
+    /// was not, nor while too many passwords wait: the next sign-in is another occasion.
+    pub async fn renew(
+        &self,
+        password: SecretString,
+        hash: &str,
+    ) -> Result<Option<String>, PoolError> {
+        let parsed = PasswordHash::new(hash).map_err(PoolError::failed)?;
+        let missing = cost::missing(&parsed, self.argon2.params()).map_err(PoolError::failed)?;
+        if missing.is_none() {
+            return Ok(None);
+        }
+        match self.hash(password).await {
+            Ok(renewed) => Ok(Some(renewed)),
+            Err(PoolError::Overloaded) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether `password` is the one that `hash` was made of. Without a hash it is not, and it takes as long to say so:
+    /// as long as a hash of today's cost. One that was made when they were cheaper is not told by the time either.
     pub async fn verify(
         &self,
         password: SecretString,
@@ -60,11 +81,18 @@ impl Passwords {
             Some(text) => PasswordHash::new(text).map_err(PoolError::failed)?,
             None => self.decoy.clone(),
         };
+        let missing = cost::missing(&against, self.argon2.params()).map_err(PoolError::failed)?;
         let argon2 = self.argon2.clone();
         let verified = self
             .pool
             .run(move || {
-                argon2.verify_password(bytes(&password).expose_secret().as_bytes(), &against)
+                let password = bytes(&password);
+                let password = password.expose_secret().as_bytes();
+                let verified = argon2.verify_password(password, &against);
+                if let Some(missing) = missing.filter(|_| verified.is_err()) {
+                    cost::pay(missing, password)?;
+                }
+                verified
             })
             .await?;
         match verified {
@@ -125,6 +153,38 @@ mod tests {
                 .await
                 .unwrap()
         );
+    }
+
+    #[tokio::test]
+    async fn a_cheap_hash_is_renewed_and_a_dear_one_is_not() {
+        let passwords = passwords();
+        let of_cost = |memory_kib, iterations| {
+            let params = Params::new(memory_kib, iterations, 1, None).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            argon2.hash_password(b"correct horse").unwrap().to_string()
+        };
+        for (memory_kib, iterations, is_cheap) in [
+            (19_456, 1, true),
+            (9_728, 2, true),
+            (19_456, 2, false),
+            (19_456, 3, false),
+        ] {
+            let hash = of_cost(memory_kib, iterations);
+            let verified = passwords.verify("correct horse".into(), Some(&hash));
+            assert!(verified.await.unwrap());
+            let wrong = passwords.verify("correct mule".into(), Some(&hash));
+            assert!(!wrong.await.unwrap());
+            let renewed = passwords
+                .renew("correct horse".into(), &hash)
+                .await
+                .unwrap();
+            assert_eq!(renewed.is_some(), is_cheap, "{hash}");
+            if let Some(renewed) = renewed {
+                assert!(renewed.contains("m=19456,t=2,p=1"), "{renewed}");
+                let verified = passwords.verify("correct horse".into(), Some(&renewed));
+                assert!(verified.await.unwrap());
+            }
+        }
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{Fields, store_problem};
 use crate::app::App;
+use crate::domain::account::Account;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::email::{Email, EmailKey};
 use crate::domain::key_ring::ACCESS_TOKEN_LIFETIME;
@@ -95,7 +96,7 @@ pub async fn sign_in(
     let hash = account
         .as_ref()
         .map(|account| account.password_hash.as_str());
-    let verified = app.passwords.verify(password, hash).await?;
+    let verified = app.passwords.verify(password.clone(), hash).await?;
     let user_id = account.as_ref().map(|account| account.user.id);
     let Some(account) = account.filter(|_| verified) else {
         let deed = Deed {
@@ -125,6 +126,7 @@ pub async fn sign_in(
         .await
         .map_err(store_problem)?;
     let access_token = issue(&app, &account.user, session.id, now).await?;
+    renew_hash(&app, password, &account).await?;
     let remembered = app.recent_sign_ins.insert(session.user_id, network(client));
     remembered.await.map_err(store_problem)?;
     // Before anybody has the tokens: without the entry nobody is signed in.
@@ -251,6 +253,17 @@ async fn check_stranger(
         true => Ok(()),
         false => Err(too_often.into()),
     }
+}
+
+/// Hashes the password anew if that was done when hashes were cheaper. The session stays as it is, and so does what others
+/// know of the user.
+async fn renew_hash(app: &App, password: SecretString, account: &Account) -> Result<(), Problem> {
+    let old = &account.password_hash;
+    if let Some(new) = app.passwords.renew(password, old).await? {
+        let renewed = app.users.renew_hash(account.user.id, old, &new).await;
+        renewed.map_err(store_problem)?;
+    }
+    Ok(())
 }
 
 /// An access token of the session.

@@ -23,6 +23,7 @@ pub struct Users {
     find_newest: PreparedStatement,
     insert: PreparedStatement,
     update: PreparedStatement,
+    renew_hash: PreparedStatement,
     begin_erasure: PreparedStatement,
     finish_erasure: PreparedStatement,
     list: PreparedStatement,
@@ -40,6 +41,8 @@ impl Users {
         const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, name = ?, phone = ?, \
              locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ? \
              WHERE user_id = ? IF version = :version_before";
+        const RENEW_HASH: &str =
+            "UPDATE users SET password_hash = ? WHERE user_id = ? IF password_hash = ?";
         const BEGIN_ERASURE: &str = "UPDATE users SET version = ?, operation_id = ?, status = ?, \
              name = null, phone = null, locale = null, roles = null, email_verified = null, \
              password_hash = null, created_at = null, epoch = null \
@@ -58,6 +61,7 @@ impl Users {
             list_after: cql::prepare(&session, &list_after).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
             update: cql::prepare_lwt(&session, UPDATE).await?,
+            renew_hash: cql::prepare_lwt(&session, RENEW_HASH).await?,
             session,
         })
     }
@@ -125,6 +129,13 @@ impl Users {
         let change = Change::new(account, operation_id);
         let next = (account.user.id, account.user.version, operation_id);
         self.replace(&self.update, &change, next).await
+    }
+
+    /// Replaces the hash of a password by another one of the same password, unless it is another password meanwhile. It
+    /// makes no version: nobody can see it. On an error it may or may not have happened.
+    pub async fn renew_hash(&self, id: Uuid, old: &str, new: &str) -> Result<(), CqlError> {
+        attempt(&self.session, &self.renew_hash, (new, id, old)).await?;
+        Ok(())
     }
 
     /// Takes the person out of the row of `user`, but for the address; whether it did, as for an update.

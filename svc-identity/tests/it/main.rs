@@ -7,6 +7,7 @@ mod coverage;
 mod crashes;
 mod erasure;
 mod first_admin;
+mod hash_cost;
 mod keys;
 mod limits;
 mod mail_links;

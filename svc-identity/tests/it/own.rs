@@ -46,6 +46,17 @@ impl Own {
         .await?;
         Ok(own)
     }
+
+    /// The most memory that the process had so far, in MiB.
+    pub(crate) fn peak_mib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let peak = status.lines().find_map(|line| {
+            let kib = line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?;
+            kib.parse::<u64>().ok()
+        });
+        let peak = peak.ok_or_else(|| anyhow::anyhow!("no VmHWM in {status}"))?;
+        Ok(peak / 1024)
+    }
 }
 
 impl Drop for Own {
