@@ -43,7 +43,12 @@ const MAILER: &str = "svc-mailer";
 const CHANNELS: &[Channel] = &[
     channel(IDENTITY_USERS, "user_id", "svc-identity", &[MAILER]),
     channel(IDENTITY_MAIL, "user_id", "svc-identity", &[MAILER]),
-    channel(CATALOG_EVENTS, "event_id", CATALOG, &[CHECKOUT, MAILER]),
+    channel(
+        CATALOG_EVENTS,
+        "event_id",
+        CATALOG,
+        &[CATALOG, CHECKOUT, MAILER],
+    ),
     channel(CATALOG_INVENTORY, "event_id", CATALOG, &[CHECKOUT]),
     channel(CHECKOUT_COMMANDS, "event_id", CHECKOUT, &[CHECKOUT]),
     channel(CHECKOUT_ORDERS, "order_id", CHECKOUT, &[CHECKOUT]),

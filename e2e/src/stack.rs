@@ -53,6 +53,7 @@ pub struct Stack {
     gateway: Api,
     services: [Api; 4],
     admin: [Api; 4],
+    second_catalog: Api,
     second_checkout: Api,
     mailbox: Mailbox,
     /// Bootstrap servers.
@@ -90,6 +91,7 @@ impl Stack {
             gateway: Api::new(&variables.take("GATEWAY_URL")),
             services: Service::ALL.map(|service| Api::new(&variables.take(service.variables().0))),
             admin: Service::ALL.map(|service| Api::new(&variables.take(service.variables().1))),
+            second_catalog: Api::new(&variables.take("CATALOG_2_URL")),
             second_checkout: Api::new(&variables.take("CHECKOUT_2_URL")),
             mailbox: Mailbox::new(&variables.take("MAILBOX_URL")),
             kafka_brokers: variables.take("KAFKA_BROKERS"),
@@ -127,6 +129,11 @@ impl Stack {
     /// svc-catalog's own port.
     pub fn catalog(&self) -> &Api {
         self.service(Service::Catalog)
+    }
+
+    /// The port of a second svc-catalog, which only some tests start.
+    pub fn second_catalog(&self) -> &Api {
+        &self.second_catalog
     }
 
     /// svc-checkout's own port.

@@ -33,6 +33,29 @@ pub enum EventStatus {
     Archived,
 }
 
+/// A ticket type, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketType {
+    /// Id.
+    pub ticket_type_id: Uuid,
+    /// Name on the ticket.
+    pub name: String,
+    /// general, vip, ...
+    pub kind: String,
+    /// Price of one ticket.
+    pub price: Money,
+    /// Seats for sale.
+    pub quantity: i64,
+    /// Limit per buyer, when there is one.
+    pub max_per_buyer: Option<i64>,
+    /// Start of the sale window.
+    pub sale_starts_at: Option<Micros>,
+    /// End of the sale window.
+    pub sale_ends_at: Option<Micros>,
+    /// The version of the event at the last change of this ticket type.
+    pub version: i64,
+}
+
 /// The newest state of an event, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSnapshot {
@@ -59,6 +82,12 @@ pub struct EventSnapshot {
     pub status: EventStatus,
     /// Owner.
     pub organizer_id: Uuid,
+    /// People that the place has room for, when there is a limit.
+    pub capacity: Option<i64>,
+    /// Address of a picture.
+    pub image_url: Option<String>,
+    /// Every ticket type, in the order of their making. `None`: the record is older than this field.
+    pub ticket_types: Option<Vec<TicketType>>,
 }
 
 /// What one ticket type sells.

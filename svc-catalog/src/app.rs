@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkout::Checkout;
+use crate::live_events::LiveEvents;
 use crate::live_stock::LiveStock;
 use crate::publish::EventPublication;
 use crate::store::event::Events;
-use crate::store::published_event::PublishedEvents;
 
 /// Cheap to clone: every request gets one.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// The events.
     pub events: Arc<Events>,
-    /// The list of published events.
-    pub published: Arc<PublishedEvents>,
+    /// Those that people may see, in memory.
+    pub live: Arc<LiveEvents>,
     /// The publications that are owed.
     pub intents: Arc<Intents>,
     /// How they are made.

@@ -8,6 +8,7 @@ pub mod consume;
 pub mod domain;
 pub mod http;
 pub mod jobs;
+pub mod live_events;
 pub mod live_stock;
 pub mod publish;
 pub mod routes;
@@ -16,6 +17,7 @@ pub mod store;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::future::try_join;
 use platform::auth::Verifier;
 use platform::avro::Registry;
 use platform::config::{Env, KafkaConfig};
@@ -38,10 +40,9 @@ use crate::app::App;
 use crate::checkout::Checkout;
 use crate::config::{Config, Stores};
 use crate::http::availability::stream::MAX_STREAMS;
-use crate::live_stock::LiveStock;
+use crate::live_events::LiveEvents;
 use crate::publish::{Encoders, EventPublication};
 use crate::store::event::Events;
-use crate::store::published_event::PublishedEvents;
 
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
@@ -125,10 +126,10 @@ async fn app(
 ) -> anyhow::Result<App> {
     let session = cql::connect(&config.cql).await?;
     let events = Arc::new(Events::new(Arc::clone(&session)).await?);
-    let published = Arc::new(PublishedEvents::new(Arc::clone(&session)).await?);
+    let live: Arc<LiveEvents> = Arc::default();
     let publication = EventPublication {
         events: Arc::clone(&events),
-        published: Arc::clone(&published),
+        live: Arc::clone(&live),
         encoders: Encoders::register(registry).await?,
         producer,
         event_partitions: config.kafka.event_partitions,
@@ -136,7 +137,7 @@ async fn app(
     Ok(App {
         verifier: Verifier::new(&config.auth)?,
         events,
-        published,
+        live,
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
         stock: Arc::default(),
@@ -146,14 +147,22 @@ async fn app(
     })
 }
 
-/// The database, and the stock: without it sold tickets would look available. Not Kafka: while it is away, what is
-/// there can still be read.
+/// The database, the events: without them the list would have gaps, and the stock: without it sold tickets would look
+/// available. Not Kafka: while it is away, what is there can still be read.
 fn checks(app: &App) -> Checks {
-    let (events, stock) = (Arc::clone(&app.events), Arc::clone(&app.stock));
+    let (events, live, stock) = (
+        Arc::clone(&app.events),
+        Arc::clone(&app.live),
+        Arc::clone(&app.stock),
+    );
     Checks::new()
         .with("cql", move || {
             let events = Arc::clone(&events);
             async move { events.find(Uuid::nil()).await.map(drop) }
+        })
+        .with("events", move || {
+            let complete = live.check();
+            async move { complete }
         })
         .with("stock", move || {
             let caught_up = stock.check();
@@ -173,12 +182,19 @@ fn background(
     let stop_jobs = stop.clone();
     tasks.spawn(async move { jobs::publish_owed::run(&intents, &publication, stop_jobs).await });
 
-    let stock: Arc<LiveStock> = Arc::clone(&app.stock);
+    let (live, publication) = (Arc::clone(&app.live), Arc::clone(&app.publication));
+    let stop_jobs = stop.clone();
+    tasks.spawn(async move { jobs::publish_untold::run(&live, &publication, stop_jobs).await });
+
+    let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
     let (stop_reading, shutdown) = (stop.clone(), shutdown.clone());
     tasks.spawn(async move {
-        let read = consume::checkout_stock::run(&kafka, &registry, &stock, stop_reading).await;
-        if let Err(error) = read {
-            // Only at the start, when the client refuses its settings: what is sold would look available for ever.
+        let read = try_join(
+            consume::catalog_events::run(&kafka, &registry, &live, stop_reading.clone()),
+            consume::checkout_stock::run(&kafka, &registry, &stock, stop_reading),
+        );
+        if let Err(error) = read.await {
+            // Only at the start, when the client refuses its settings: nothing would ever be known.
             tracing::error!(error = &error as &dyn std::error::Error, "stopping");
             shutdown.trigger();
         }

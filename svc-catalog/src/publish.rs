@@ -1,5 +1,4 @@
-//! What the catalog tells the other services: `catalog.events` and `catalog.inventory`, and the list of published
-//! events, which follows the same row.
+//! What the catalog tells: `catalog.events`, to itself as well, and `catalog.inventory`.
 
 use std::sync::Arc;
 
@@ -19,12 +18,13 @@ use uuid::Uuid;
 
 use crate::domain::event::{Event, Status};
 use crate::domain::ticket_type::TicketType;
+use crate::live_events::LiveEvents;
 use crate::store::event::Events;
-use crate::store::published_event::PublishedEvents;
 
 const SOURCE: &str = "/svc-catalog";
 
-const EVENTS_PARTITIONS: i32 = match CATALOG_EVENTS.partitions {
+/// Partitions of `catalog.events`.
+pub(crate) const EVENTS_PARTITIONS: i32 = match CATALOG_EVENTS.partitions {
     Partitions::ByKey(count) => count,
     Partitions::ByEvent => panic!("catalog.events is partitioned by key"),
 };
@@ -49,8 +49,8 @@ impl Encoders {
 pub struct EventPublication {
     /// Where the truth is.
     pub events: Arc<Events>,
-    /// The list of published events.
-    pub published: Arc<PublishedEvents>,
+    /// What this instance knows. It need not wait until it reads its own records.
+    pub live: Arc<LiveEvents>,
     /// Writes the records.
     pub encoders: Encoders,
     /// Sends them.
@@ -62,14 +62,9 @@ pub struct EventPublication {
 impl Published for EventPublication {
     type Row = Event;
 
-    /// Also brings the list to what the row says. It belongs to every publication and must come before the intent is
-    /// deleted, and this is the step of it that may fail with the database.
     async fn read(&self, id: Uuid) -> Result<Option<Event>, CqlError> {
-        let Some(stored) = self.events.find_serial(id).await? else {
-            return Ok(None);
-        };
-        self.published.project(&stored).await?;
-        Ok(Some(stored.event))
+        let stored = self.events.find_serial(id).await?;
+        Ok(stored.map(|stored| stored.event))
     }
 
     /// The box office may have granted to sell less, for a version that was never made. The event gets that version as it
@@ -102,6 +97,7 @@ impl Published for EventPublication {
                 self.send::<EventInventory>(self.event_partitions, id, 0, None),
             )
             .await?;
+            self.live.remove(id);
             return Ok(());
         };
         let snapshot = self.encoders.snapshot.encode(&snapshot(event));
@@ -119,6 +115,7 @@ impl Published for EventPublication {
         let snapshot_sent =
             self.send::<EventSnapshot>(EVENTS_PARTITIONS, id, event.version, Some(&snapshot));
         try_join(snapshot_sent, inventory_sent).await?;
+        self.live.put(event.clone());
         Ok(())
     }
 }
@@ -152,7 +149,7 @@ impl EventPublication {
     }
 }
 
-fn snapshot(event: &Event) -> EventSnapshot {
+pub(crate) fn snapshot(event: &Event) -> EventSnapshot {
     let details = &event.details;
     EventSnapshot {
         event_id: event.id,
@@ -170,6 +167,24 @@ fn snapshot(event: &Event) -> EventSnapshot {
         time_zone: details.time_zone.clone(),
         status: status(event.status),
         organizer_id: event.organizer_id,
+        capacity: details.capacity,
+        image_url: details.image_url.clone(),
+        ticket_types: Some(event.ticket_types.iter().map(shown_ticket_type).collect()),
+    }
+}
+
+fn shown_ticket_type(ticket_type: &TicketType) -> catalog::TicketType {
+    let terms = &ticket_type.terms;
+    catalog::TicketType {
+        ticket_type_id: ticket_type.id,
+        name: terms.name.clone(),
+        kind: terms.kind.clone(),
+        price: money(terms.price),
+        quantity: terms.quantity,
+        max_per_buyer: terms.max_per_buyer,
+        sale_starts_at: terms.sale_starts_at.map(Timestamp::as_micros),
+        sale_ends_at: terms.sale_ends_at.map(Timestamp::as_micros),
+        version: ticket_type.version,
     }
 }
 
@@ -181,24 +196,28 @@ fn inventory(event: &Event) -> Option<EventInventory> {
         status: status(event.status),
         organizer_id: event.organizer_id,
         currency: event.currency()?.to_string(),
-        ticket_types: event.ticket_types.iter().map(ticket_type).collect(),
+        ticket_types: event.ticket_types.iter().map(sold_ticket_type).collect(),
     })
 }
 
-fn ticket_type(ticket_type: &TicketType) -> TicketTypeInventory {
+fn sold_ticket_type(ticket_type: &TicketType) -> TicketTypeInventory {
     let terms = &ticket_type.terms;
     TicketTypeInventory {
         ticket_type_id: ticket_type.id,
         name: terms.name.clone(),
         kind: terms.kind.clone(),
-        price: Money {
-            amount: terms.price.amount,
-            currency: terms.price.currency.to_string(),
-        },
+        price: money(terms.price),
         quantity: terms.quantity,
         max_per_buyer: terms.max_per_buyer,
         sale_starts_at: terms.sale_starts_at.map(Timestamp::as_micros),
         sale_ends_at: terms.sale_ends_at.map(Timestamp::as_micros),
+    }
+}
+
+fn money(price: platform::money::Money) -> Money {
+    Money {
+        amount: price.amount,
+        currency: price.currency.to_string(),
     }
 }
 

@@ -84,6 +84,8 @@ const DOMAIN_MAY_USE: &[&str] = &[
     "platform::ids",
     "platform::money",
     "platform::text",
+    // Sets of numbers.
+    "roaring",
     "std",
     "thiserror",
     "time",

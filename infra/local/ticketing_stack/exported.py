@@ -1,6 +1,6 @@
 """What a test, a seed or a person needs to know about a stack."""
 
-from .layout import SERVICES, Stack
+from .layout import SERVICES, TWICE, Stack
 from .services import FIRST_ADMIN_EMAIL, LOCAL_PASSWORD, catalog_secret, identity_key, shared_environment
 
 SIGN_INS = (
@@ -51,5 +51,6 @@ def exported(stack: Stack) -> dict[str, str]:
     for service in SERVICES:
         urls[f"{service.upper()}_URL"] = f"http://{stack.address(service)}"
         urls[f"{service.upper()}_ADMIN_URL"] = f"http://{stack.address(service + '_admin')}"
-    urls["CHECKOUT_2_URL"] = f"http://{stack.address('checkout_2')}"
+    for service in TWICE:
+        urls[f"{service.upper()}_2_URL"] = f"http://{stack.address(service + '_2')}"
     return urls | shared_environment(stack)

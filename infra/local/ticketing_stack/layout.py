@@ -14,6 +14,8 @@ GATEWAY_TEMPLATE = CLONE / "infra" / "gateway" / "envoy.yaml"
 
 # In the order in which they migrate.
 SERVICES = ("identity", "catalog", "checkout", "mailer")
+# Those of which a second instance can be started.
+TWICE = ("catalog", "checkout")
 
 BASE_PORTS = {
     "gateway": 8080,
@@ -21,11 +23,13 @@ BASE_PORTS = {
     "catalog": 8102,
     "checkout": 8103,
     "mailer": 8104,
+    "catalog_2": 8112,
     "checkout_2": 8113,
     "identity_admin": 9101,
     "catalog_admin": 9102,
     "checkout_admin": 9103,
     "mailer_admin": 9104,
+    "catalog_2_admin": 9112,
     "checkout_2_admin": 9113,
     "kafka": 9092,
     "kafka_controller": 9093,

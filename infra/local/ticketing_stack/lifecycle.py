@@ -7,12 +7,12 @@ import time
 from . import fetch, prerequisites, programs
 from .console import say, tail
 from .errors import StackError
-from .layout import SERVICES, Stack
+from .layout import SERVICES, TWICE, Stack
 from .ports import listeners, owner_of
 from .programs import Process, Program
 from .readiness import NotReady
 from .servers import gateway, servers
-from .services import program_name, second_checkout, services
+from .services import program_name, second_instance, second_name, services
 
 # The slowest, Cassandra, takes seven seconds alone and half a minute beside a compiler.
 READY_SECONDS_AT_MOST = 180
@@ -21,8 +21,8 @@ SLOW_LINE_EVERY_SECONDS = 5
 
 # Stopped in this order: nobody writes to a server that is already gone.
 _SERVICE_NAMES = [program_name(service) for service in SERVICES]
-_SECOND_CHECKOUT = "svc-checkout-2"
-STOP_ORDER = [["gateway"], [*_SERVICE_NAMES, _SECOND_CHECKOUT], ["mailbox", "registry", "cassandra", "kafka"]]
+_SECONDS = {second_name(service): service for service in TWICE}
+STOP_ORDER = [["gateway"], [*_SERVICE_NAMES, *_SECONDS], ["mailbox", "registry", "cassandra", "kafka"]]
 
 
 def up(stack: Stack, only_servers: bool) -> None:
@@ -91,7 +91,7 @@ def status(stack: Stack) -> None:
                 say(name, f"runs, pid {process.pid}, {process.memory_mib} MiB")
             elif programs.was_started(stack, name):
                 say(name, f"died; its log: {programs.log_of(stack, name)}")
-            elif name != _SECOND_CHECKOUT:
+            elif name not in _SECONDS:
                 say(name, "stopped")
 
 
@@ -99,8 +99,8 @@ def _program(stack: Stack, name: str) -> Program:
     everything = {program.name: program for program in servers(stack)}
     if name in _SERVICE_NAMES:
         everything |= {program.name: program for program in services(stack)}
-    if name == _SECOND_CHECKOUT:
-        everything[name] = second_checkout(stack)
+    if name in _SECONDS:
+        everything[name] = second_instance(stack, _SECONDS[name])
     if name == "gateway":
         everything[name] = gateway(stack, with_keys=False)
     if name not in everything:

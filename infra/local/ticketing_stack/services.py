@@ -44,9 +44,13 @@ def services(stack: Stack) -> list[Program]:
     return [_service(stack, service) for service in SERVICES]
 
 
-def second_checkout(stack: Stack) -> Program:
-    """Shares the partitions with the first one. Not part of `up`: for whoever wants to see them share."""
-    return _service(stack, "checkout", instance=2)
+def second_instance(stack: Stack, service: str) -> Program:
+    """Beside the first one. Not part of `up`: for whoever wants to see the two share the work."""
+    return _service(stack, service, instance=2)
+
+
+def second_name(service: str) -> str:
+    return f"{program_name(service)}-2"
 
 
 def binary(service: str) -> Path:
@@ -127,7 +131,7 @@ def _service(stack: Stack, service: str, instance: int = 1) -> Program:
     name, port = program_name(service), _port_name(service, instance)
     served = _served_binary(service)
     return Program(
-        name=name if instance == 1 else f"{name}-{instance}",
+        name=name if instance == 1 else second_name(service),
         argv=[str(served), "serve"],
         environment=environment(stack, service, instance),
         ready=lambda: readiness.http(f"http://{stack.address(port + '_admin')}/readyz"),

@@ -2,6 +2,7 @@
 //! documentation.
 
 pub mod admin;
+pub mod cache;
 pub mod client;
 pub mod docs;
 pub mod header;
@@ -10,6 +11,7 @@ pub mod page;
 pub mod problem;
 pub mod server;
 
+pub use cache::{IfNoneMatch, Keep};
 pub use header::{ETag, IdempotencyKey, IfMatch, Language, RequestId};
 pub use json::{Json, NoBody, Path, Query, RawBody};
 pub use page::{Page, PageAmong, PageQuery};

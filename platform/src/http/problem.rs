@@ -319,7 +319,11 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&body).expect("texts and numbers can be written as JSON");
         let mut response = (
             status,
-            [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))],
+            [
+                (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
+                // A cache may keep a 404 even if nobody says so, and what is not there now may be there soon.
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
             body,
         )
             .into_response();

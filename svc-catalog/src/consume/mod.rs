@@ -1,3 +1,4 @@
-//! What the catalog reads from others.
+//! What the catalog reads into memory: others' records and its own.
 
+pub mod catalog_events;
 pub mod checkout_stock;

@@ -1,8 +1,10 @@
 //! The rules of the catalog. Pure: no I/O, and the time is an argument.
 
 pub mod event;
+pub mod index;
 pub mod listing;
 pub mod rule;
 pub mod stock;
 pub mod ticket_type;
 pub mod time_zone;
+pub mod words;

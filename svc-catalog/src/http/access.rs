@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use platform::auth::{Caller, Role, Verifier};
-use platform::http::{Code, Problem};
+use platform::http::{Code, Keep, Problem};
 use uuid::Uuid;
 
+use super::kept::FOR_EVERYONE;
 use crate::app::App;
 use crate::change::database;
 use crate::domain::event::Event;
+use crate::live_events::LiveEvent;
 
 /// A caller who makes events. As an argument it stands before the body: who may not ask learns nothing about how.
 #[derive(Debug, Clone)]
@@ -39,12 +41,24 @@ pub(super) fn owns(caller: &Caller, event: &Event) -> Result<(), Problem> {
     }
 }
 
+/// An event that the caller may see.
+pub(super) struct Seen {
+    pub(super) event: Arc<LiveEvent>,
+    /// Who may keep what is made of it.
+    pub(super) keep: Keep,
+}
+
 /// The event, if the caller may see it: everyone may, but a draft is there for those alone who may change it.
-pub(super) async fn visible(
-    app: &App,
-    caller: Option<&Caller>,
-    id: Uuid,
-) -> Result<Event, Problem> {
+///
+/// Who has signed in may have changed it a moment ago, at another instance, so the row is read for him. For everyone else it
+/// is as this instance knows it; what it does not know it looks for in the rows as well.
+pub(super) async fn visible(app: &App, caller: Option<&Caller>, id: Uuid) -> Result<Seen, Problem> {
+    if caller.is_none()
+        && let Some(event) = app.live.get(id)
+    {
+        let keep = FOR_EVERYONE;
+        return Ok(Seen { event, keep });
+    }
     let event = app
         .events
         .find(id)
@@ -52,7 +66,10 @@ pub(super) async fn visible(
         .map_err(database)?
         .ok_or(Code::NotFound)?;
     if event.is_public() || caller.is_some_and(|caller| manages(caller, &event)) {
-        Ok(event)
+        Ok(Seen {
+            event: Arc::new(LiveEvent::new(event)),
+            keep: caller.map_or(FOR_EVERYONE, |_| Keep::Caller),
+        })
     } else {
         Err(Problem::new(Code::NotFound))
     }

@@ -1,13 +1,15 @@
 //! What is left of an event's tickets.
 
 use axum::extract::State;
+use axum::response::Response;
 use platform::auth::OptionalCaller;
-use platform::http::{Json, Path, Problem};
+use platform::http::{IfNoneMatch, Json, Path, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::access;
+use super::access::{self, Seen};
+use super::kept::by_caller;
 use crate::app::App;
 use crate::domain::stock::{EventStock, TypeStock, availability};
 use crate::domain::ticket_type::TicketType;
@@ -45,24 +47,28 @@ pub struct TypeAvailabilityOut {
 /// As the box office told it last, usually less than a second ago. An order can still find it sold out.
 #[utoipa::path(
     get, path = "/v1/events/{id}/availability", tag = "availability", security((), ("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The event")),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+    ),
     responses(
         (status = 200, description = "What is left", body = AvailabilityOut),
+        (status = 304, description = "The client has it"),
     ),
 )]
 pub async fn find(
     State(app): State<App>,
     OptionalCaller(caller): OptionalCaller,
     Path(event_id): Path<Uuid>,
-) -> Result<Json<AvailabilityOut>, Problem> {
-    let event = access::visible(&app, caller.as_ref(), event_id).await?;
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let Seen { event, keep } = access::visible(&app, caller.as_ref(), event_id).await?;
     // Before everything is read, sold tickets would look available.
     app.stock.check().map_err(Problem::unavailable)?;
     let stock = app.stock.get(event_id);
-    Ok(Json(AvailabilityOut::new(
-        &event.ticket_types,
-        stock.as_deref(),
-    )))
+    let out = AvailabilityOut::new(&event.event.ticket_types, stock.as_deref());
+    let tag = format!("{}-{}", event.event.version, out.version);
+    Ok(by_caller(if_none_match.answer(&tag, keep, || Json(out))))
 }
 
 impl AvailabilityOut {

@@ -1,17 +1,19 @@
 //! Events.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
-use platform::http::{Code, ETag, IfMatch, Json, Path, Problem};
+use platform::http::{Code, ETag, IfMatch, IfNoneMatch, Json, Path, Problem};
 use platform::ids::new_id;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::access::{self, Organizer};
+use super::access::{self, Organizer, Seen};
+use super::kept::by_caller;
 use super::ticket_type::TicketTypeOut;
 use super::{invalid, not_changed};
 use crate::app::App;
@@ -146,21 +148,38 @@ pub async fn create(
 
 /// Get an event
 ///
-/// A draft is there for its owner alone.
+/// A draft is there for its owner alone. Who has signed in gets it with every change that was answered; for everyone else a
+/// change may take a second.
 #[utoipa::path(
     get, path = "/v1/events/{id}", tag = "events", security((), ("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The event")),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+    ),
     responses(
         (status = 200, description = "The event", body = EventOut),
+        (status = 304, description = "The client has it"),
     ),
 )]
 pub async fn find(
     State(app): State<App>,
     OptionalCaller(caller): OptionalCaller,
     Path(id): Path<Uuid>,
-) -> Result<impl IntoResponse, Problem> {
-    let event = access::visible(&app, caller.as_ref(), id).await?;
-    Ok((ETag(event.version), Json(EventOut::from(event))))
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let Seen { event, keep } = access::visible(&app, caller.as_ref(), id).await?;
+    let tag = event.event.version.to_string();
+    let answer = if_none_match.answer(&tag, keep, || {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (json, event.json(event_json))
+    });
+    Ok(by_caller(answer))
+}
+
+/// An event as it is answered.
+pub(super) fn event_json(event: &Event) -> Bytes {
+    let json = serde_json::to_vec(&EventOut::from(event.clone()));
+    Bytes::from(json.expect("texts and numbers can be written as JSON"))
 }
 
 /// Change an event

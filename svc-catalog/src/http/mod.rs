@@ -3,6 +3,7 @@
 pub mod access;
 pub mod availability;
 pub mod event;
+mod kept;
 pub mod published_event;
 pub mod ticket_type;
 

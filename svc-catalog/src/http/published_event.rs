@@ -5,31 +5,41 @@
     reason = "utoipa writes the types of parameters as paths"
 )]
 
+use std::sync::Arc;
+
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::Response;
 use platform::clock::Timestamp;
-use platform::http::{Json, Page, PageAmong, PageQuery, Problem, Query};
+use platform::http::{IfNoneMatch, Page, PageAmong, PageQuery, Problem, Query};
+use platform::ids::derived_id;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::event::EventOut;
+use super::event::{EventOut, event_json};
 use super::invalid;
+use super::kept::FOR_EVERYONE;
 use crate::app::App;
-use crate::change::database;
-use crate::domain::listing::{Filter, Place};
-use crate::store::published_event::Part;
+use crate::domain::listing::{Filter, Part, Place};
+use crate::live_events::LiveEvent;
 
 /// Which events are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PublishedEventsIn {
-    /// Only events with all these words in their name, type, place or description; at most 100 characters.
+    /// Only events with all these words, or longer ones that begin so, in their name, type, venue, city or description. Neither
+    /// case nor accents count.
+    #[param(min_length = 1, max_length = 100)]
     q: Option<String>,
-    /// Only events of this type. Capital and small letters are the same.
+    /// Only events of this type. Neither case nor accents count.
+    #[param(min_length = 1, max_length = 40)]
     r#type: Option<String>,
-    /// Only events in this city. Capital and small letters are the same.
+    /// Only events in this city. Neither case nor accents count.
+    #[param(min_length = 1, max_length = 200)]
     city: Option<String>,
     /// Only events that start at this time or later; without it, those that have not started yet.
     from: Option<Timestamp>,
@@ -53,48 +63,126 @@ struct PlaceText {
 
 /// List published events
 ///
-/// Soonest first. With a filter that hardly any event passes, a page may have fewer events than asked for, or none, and
-/// still a `next_cursor`: the list ends where there is none.
+/// Soonest first. A change of an event may take a second until it is in the list.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
-    params(PublishedEventsIn, PageQuery),
+    params(
+        PublishedEventsIn, PageQuery,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+    ),
     responses(
         (status = 200, description = "The events", body = Page<EventOut>),
+        (status = 304, description = "The client has it"),
     ),
 )]
 pub async fn list(
     State(app): State<App>,
     Query(wanted): Query<PublishedEventsIn>,
     PageAmong(page): PageAmong,
-) -> Result<Json<Page<EventOut>>, Problem> {
-    let from = wanted.from.unwrap_or_else(Timestamp::now);
-    if wanted.to.is_some_and(|to| to <= from) {
-        return Err(Problem::invalid(
-            "?to",
-            "order",
-            format!("after from, {from}"),
-        ));
-    }
-    let filter = Filter::new(wanted.r#type, wanted.city, wanted.q.as_deref())
-        .map_err(|violations| invalid(&violations))?;
-    let after = match page.cursor::<PlaceText>()? {
-        Some(place) => Place {
-            starts_at: place.starts_at,
-            event_id: place.id,
-        },
-        None => Place::before(from),
-    };
-    let part = Part {
-        after,
-        until: wanted.to.unwrap_or(Timestamp::MAX),
-        filter,
-        limit: page.limit(),
-    };
-    let listed = app.published.list(&part).await.map_err(database)?;
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let part = wanted.part(&page)?;
+    let (listed, events) = app.live.list(&part).map_err(Problem::unavailable)?;
     let next = listed.next.map(|place| PlaceText {
         starts_at: place.starts_at,
         id: place.event_id,
     });
-    let events = listed.events.into_iter().map(EventOut::from);
-    Ok(Json(Page::new(events.collect(), next.as_ref())))
+    let page = Page::new(events, next.as_ref());
+    let answer = if_none_match.answer(&tag(&page), FOR_EVERYONE, || {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (json, page_json(&page))
+    });
+    Ok(answer)
+}
+
+impl PublishedEventsIn {
+    fn part(self, page: &PageQuery) -> Result<Part, Problem> {
+        let from = self.from.unwrap_or_else(Timestamp::now);
+        if self.to.is_some_and(|to| to <= from) {
+            let detail = format!("after from, {from}");
+            return Err(Problem::invalid("?to", "order", detail));
+        }
+        let after = match page.cursor::<PlaceText>()? {
+            Some(place) => Place {
+                starts_at: place.starts_at,
+                event_id: place.id,
+            },
+            None => Place::before(from),
+        };
+        Ok(Part {
+            after,
+            until: self.to.unwrap_or(Timestamp::MAX),
+            filter: Filter::new(self.r#type, self.city, self.q)
+                .map_err(|violations| invalid(&violations))?,
+            limit: page.limit(),
+        })
+    }
+}
+
+/// The same for the same page, whichever instance it comes from.
+fn tag(page: &Page<Arc<LiveEvent>>) -> String {
+    let ends_with = page.next_cursor.as_deref().unwrap_or_default();
+    let events = page.items.iter().map(|live| &live.event);
+    let versions: String = events.map(|e| format!("{}/{},", e.id, e.version)).collect();
+    derived_id(Uuid::nil(), &[&versions, ends_with]).to_string()
+}
+
+/// The page, of events whose JSON is mostly there.
+fn page_json(page: &Page<Arc<LiveEvent>>) -> Vec<u8> {
+    let items = page.items.iter().map(|live| live.json(event_json));
+    let items: Vec<Bytes> = items.collect();
+    let cursor = serde_json::to_vec(&page.next_cursor).expect("a text can be written as JSON");
+    [
+        br#"{"items":["#,
+        &items.join(&b","[..])[..],
+        br#"],"next_cursor":"#,
+        &cursor,
+        b"}",
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::event::Event;
+    use crate::domain::event::samples::{draft, sellable};
+
+    fn live(events: Vec<Event>) -> Vec<Arc<LiveEvent>> {
+        let events = events.into_iter().map(LiveEvent::new);
+        events.map(Arc::new).collect()
+    }
+
+    #[test]
+    fn a_page_is_put_together_as_it_would_be_written() {
+        for events in [vec![], vec![draft()], vec![draft(), sellable()]] {
+            let next = events.last().map(|_| PlaceText {
+                starts_at: Timestamp::MAX,
+                id: Uuid::max(),
+            });
+            let written = events.iter().cloned().map(EventOut::from).collect();
+            let written = serde_json::to_vec(&Page::new(written, next.as_ref())).unwrap();
+            let page = Page::new(live(events), next.as_ref());
+            assert_eq!(
+                String::from_utf8(page_json(&page)),
+                String::from_utf8(written)
+            );
+        }
+    }
+
+    #[test]
+    fn another_page_has_another_tag() {
+        let next = "next".to_owned();
+        let tags = [
+            tag(&Page::all(live(vec![]))),
+            tag(&Page::all(live(vec![draft()]))),
+            tag(&Page::all(live(vec![sellable()]))),
+            tag(&Page::new(live(vec![draft()]), Some(&next))),
+        ];
+        let different: BTreeSet<&String> = tags.iter().collect();
+        assert_eq!(different.len(), tags.len(), "{tags:?}");
+        assert_eq!(tag(&Page::all(live(vec![draft()]))), tags[1]);
+    }
 }

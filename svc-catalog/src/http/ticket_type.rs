@@ -2,17 +2,18 @@
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use platform::auth::OptionalCaller;
 use platform::clock::Timestamp;
-use platform::http::{Code, ETag, IfMatch, Json, Page, Path, Problem};
+use platform::http::{Code, ETag, IfMatch, IfNoneMatch, Json, Page, Path, Problem};
 use platform::ids::new_id;
 use platform::money::Money;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::access::{self, Organizer};
+use super::access::{self, Organizer, Seen};
+use super::kept::by_caller;
 use super::{invalid, not_changed};
 use crate::app::App;
 use crate::domain::event::{Event, NotAdded};
@@ -117,19 +118,28 @@ pub async fn create(
 /// All on one page, in the order in which they were made.
 #[utoipa::path(
     get, path = "/v1/events/{id}/ticket-types", tag = "ticket types", security((), ("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The event")),
+    params(
+        ("id" = Uuid, Path, description = "The event"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+    ),
     responses(
         (status = 200, description = "The ticket types", body = Page<TicketTypeOut>),
+        (status = 304, description = "The client has it"),
     ),
 )]
 pub async fn list(
     State(app): State<App>,
     OptionalCaller(caller): OptionalCaller,
     Path(event_id): Path<Uuid>,
-) -> Result<Json<Page<TicketTypeOut>>, Problem> {
-    let event = access::visible(&app, caller.as_ref(), event_id).await?;
-    let ticket_types = event.ticket_types.into_iter().map(TicketTypeOut::from);
-    Ok(Json(Page::all(ticket_types.collect())))
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let Seen { event, keep } = access::visible(&app, caller.as_ref(), event_id).await?;
+    let event = &event.event;
+    let answer = if_none_match.answer(&event.version.to_string(), keep, || {
+        let ticket_types = event.ticket_types.iter().cloned();
+        Json(Page::all(ticket_types.map(TicketTypeOut::from).collect()))
+    });
+    Ok(by_caller(answer))
 }
 
 /// Change a ticket type

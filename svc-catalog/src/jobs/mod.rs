@@ -1,3 +1,4 @@
-//! What the catalog does by the clock.
+//! What the catalog does by itself.
 
 pub mod publish_owed;
+pub mod publish_untold;

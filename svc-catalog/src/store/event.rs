@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
@@ -12,12 +11,12 @@ use uuid::Uuid;
 
 use super::event_row::{EventRow, status_text};
 use super::to_cql;
-use crate::domain::event::{Event, Status};
+use crate::domain::event::Event;
 use crate::domain::ticket_type::TicketType;
 
 const COLUMNS: &str = "event_id, version, operation_id, status, organizer_id, name, type, description, \
      venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url, \
-     past_starts, ticket_type_id, ticket_name, ticket_kind, price_amount, price_currency, quantity, \
+     ticket_type_id, ticket_name, ticket_kind, price_amount, price_currency, quantity, \
      max_per_buyer, sale_starts_at, sale_ends_at, ticket_version";
 
 const INSERT: &str = "INSERT INTO events (event_id, version, operation_id, status, organizer_id, name, type, \
@@ -29,8 +28,6 @@ const UPDATE: &str =
 
 const UPDATE_DETAILS: &str = "UPDATE events SET name = ?, type = ?, description = ?, venue_name = ?, venue_city = ?, \
      venue_address = ?, starts_at = ?, ends_at = ?, time_zone = ?, capacity = ?, image_url = ? WHERE event_id = ?";
-
-const ADD_PAST_START: &str = "UPDATE events SET past_starts = past_starts + ? WHERE event_id = ?";
 
 /// All static columns. A deletion of the whole partition could have no condition.
 const DELETE: &str = "DELETE version, operation_id, status, organizer_id, name, type, description, venue_name, \
@@ -50,8 +47,6 @@ pub struct StoredEvent {
     pub event: Event,
     /// The change that made this version.
     pub operation_id: Uuid,
-    /// Starts that it had while it was published, and has no more.
-    pub past_starts: Vec<Timestamp>,
 }
 
 /// Reads and changes events.
@@ -62,7 +57,6 @@ pub struct Events {
     insert: PreparedStatement,
     update: PreparedStatement,
     update_details: PreparedStatement,
-    add_past_start: PreparedStatement,
     put_ticket_type: PreparedStatement,
     delete: PreparedStatement,
     delete_ticket_type: PreparedStatement,
@@ -78,7 +72,6 @@ impl Events {
             insert: cql::prepare_lwt(&session, INSERT).await?,
             update: cql::prepare_lwt(&session, UPDATE).await?,
             update_details: cql::prepare_lwt(&session, UPDATE_DETAILS).await?,
-            add_past_start: cql::prepare_lwt(&session, ADD_PAST_START).await?,
             put_ticket_type: cql::prepare_lwt(&session, PUT_TICKET_TYPE).await?,
             delete: cql::prepare_lwt(&session, DELETE).await?,
             delete_ticket_type: cql::prepare_lwt(&session, DELETE_TICKET_TYPE).await?,
@@ -159,11 +152,6 @@ impl Events {
         if after.details != before.details {
             batch.append_statement(BatchStatement::from(self.update_details.clone()));
             values.push(Box::new(details_values(after)));
-        }
-        let was = before.details.starts_at;
-        if before.status == Status::Published && after.details.starts_at != was {
-            batch.append_statement(BatchStatement::from(self.add_past_start.clone()));
-            values.push(Box::new((vec![to_cql(was)], after.id)));
         }
         for gone in before
             .ticket_types

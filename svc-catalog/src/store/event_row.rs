@@ -30,7 +30,6 @@ pub(super) struct EventRow {
     time_zone: String,
     capacity: Option<i64>,
     image_url: Option<String>,
-    past_starts: Option<Vec<CqlTimestamp>>,
     // All of these are null in the one row of an event without ticket types.
     ticket_type_id: Option<Uuid>,
     ticket_name: Option<String>,
@@ -91,12 +90,6 @@ impl EventRow {
                 ticket_types: Vec::new(),
             },
             operation_id: self.operation_id,
-            past_starts: self
-                .past_starts
-                .into_iter()
-                .flatten()
-                .map(from_cql)
-                .collect(),
         })
     }
 

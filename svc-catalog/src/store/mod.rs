@@ -2,8 +2,6 @@
 
 pub mod event;
 mod event_row;
-pub mod published_event;
-mod published_row;
 
 use platform::clock::Timestamp;
 use scylla::value::CqlTimestamp;

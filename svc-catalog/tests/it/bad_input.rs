@@ -167,6 +167,8 @@ async fn several_wrong_fields_are_named_at_once() -> anyhow::Result<()> {
 #[tokio::test]
 async fn every_wrong_parameter_of_the_list_is_named() -> anyhow::Result<()> {
     let stack = Stack::from_env();
+    let long_search = format!("q={}", "x".repeat(101));
+    let long_type = format!("type={}", "x".repeat(41));
     for (query, pointer, code) in [
         ("colour=red", "?colour", "unknown"),
         ("limit=0", "?limit", "invalid"),
@@ -178,6 +180,12 @@ async fn every_wrong_parameter_of_the_list_is_named() -> anyhow::Result<()> {
         ("city=", "?city", "length"),
         ("type=", "?type", "length"),
         ("q=%20", "?q", "length"),
+        (long_search.as_str(), "?q", "length"),
+        ("q=%3F%21", "?q", "text"),
+        ("q=%E2%80%8B", "?q", "text"),
+        ("city=a%00b", "?city", "text"),
+        (long_type.as_str(), "?type", "length"),
+        ("q=a&q=b", "?", "invalid"),
     ] {
         let answer = stack
             .catalog()

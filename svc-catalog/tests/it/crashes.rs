@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::{Role, Stack, TicketType, eventually};
+use platform::avro::Registry;
+use platform::clock::Timestamp;
 use platform::ids::new_id;
+use platform::kafka::headers::RecordHeaders;
+use platform::kafka::producer::Producer;
+use schemas::Record as _;
 use schemas::catalog::{EventInventory, EventSnapshot, EventStatus};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -75,12 +80,8 @@ async fn a_row_that_was_written_and_not_published_is_published() -> anyhow::Resu
         .wait_for("version 3", SWEPT, newest)
         .await?;
 
-    let event = stack
-        .catalog()
-        .get(format!("/v1/events/{id}"))
-        .send()
-        .await?
-        .expect(200)?;
+    let event = stack.catalog().get(format!("/v1/events/{id}"));
+    let event = event.by(&organizer).send().await?.expect(200)?;
     let name = event["name"].as_str().unwrap_or_default().replace(' ', "+");
     eventually(SWEPT, "the event in the list", async || {
         let list = stack
@@ -138,7 +139,8 @@ async fn a_grant_that_nobody_used_is_taken_back() -> anyhow::Result<()> {
         Ok((left().await? == Some(10)).then_some(()))
     })
     .await?;
-    let after = stack.catalog().get(&path).send().await?.expect(200)?;
+    let after = stack.catalog().get(&path).by(&organizer);
+    let after = after.send().await?.expect(200)?;
     ensure!(after["version"] == version + 1, "{after}");
     ensure!(after["ticket_types"] == seen["ticket_types"], "{after}");
     Ok(())
@@ -160,4 +162,65 @@ async fn lower(
     });
     let call = stack.checkout().put(path).token(&token).json(&body);
     Ok(call.send().await?.status)
+}
+
+/// An instance of before wrote a record that does not say what an event sells: it is published anew, with all of it.
+#[tokio::test]
+async fn a_record_that_says_too_little_is_followed_by_one_that_does_not() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let event = stack
+        .published_event(&organizer, &[TicketType::general(10)])
+        .await?;
+    let key = event.id.to_string();
+    let mut records = stack.records("catalog.events")?;
+    let is_third = |record: &e2e::SeenRecord| {
+        let snapshot = record.read::<EventSnapshot>();
+        record.key == key && snapshot.is_ok_and(|snapshot| snapshot.version == 3)
+    };
+    let seen = records.wait_for("version 3", SWEPT, is_third).await?;
+    let mut old = seen.read::<EventSnapshot>()?;
+    let change = "UPDATE events SET version = 4, name = ?, operation_id = ? WHERE event_id = ? IF version = 3";
+    let name = crate::fresh_name();
+    database(&stack)
+        .await?
+        .query_unpaged(change, (&name, new_id(), event.id))
+        .await?;
+    (old.version, old.name, old.ticket_types) = (4, name.clone(), None);
+    let registry = Registry::new(&stack.schema_registry_url)?;
+    let bytes = registry.register::<EventSnapshot>().await?.encode(&old);
+    let headers = RecordHeaders {
+        id: new_id(),
+        record_name: EventSnapshot::NAME,
+        source: "/svc-catalog",
+        subject: &key,
+        time: Timestamp::now(),
+        traceparent: None,
+    };
+    let (topic, partition) = (EventSnapshot::TOPIC, seen.partition);
+    Producer::new(&stack.kafka_brokers, "svc-catalog-it")?
+        .send_to(
+            topic,
+            partition,
+            &key,
+            headers.to_owned_headers(),
+            Some(&bytes),
+        )
+        .await?;
+
+    let is_whole = |record: &e2e::SeenRecord| {
+        let snapshot = record.read::<EventSnapshot>();
+        record.key == key
+            && snapshot
+                .is_ok_and(|it| it.version == 4 && it.ticket_types.is_some_and(|it| it.len() == 1))
+    };
+    records
+        .wait_for("a whole version 4", SWEPT, is_whole)
+        .await?;
+    let list = format!("/v1/events?q={}", name.replace(' ', "+"));
+    eventually(SWEPT, "the event in the list", async || {
+        let page = stack.catalog().get(&list).send().await?.expect(200)?;
+        Ok((page["items"][0]["version"] == 4).then_some(()))
+    })
+    .await
 }

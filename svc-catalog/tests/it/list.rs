@@ -29,15 +29,16 @@ async fn concert_in(stack: &Stack, by: &User, city: &str, in_days: u32) -> anyho
     Ok(event.id.to_string())
 }
 
-/// All pages of the list with this query, and the ids on them.
+/// All pages of the list with this query, which may end with a cursor, and the ids on them.
 async fn pages(stack: &Stack, query: &str) -> anyhow::Result<Vec<Vec<String>>> {
-    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    let (filter, first) = query.split_once("&cursor=").unwrap_or((query, ""));
+    let (mut pages, mut cursor) = (Vec::new(), first.to_owned());
     loop {
-        let path = format!("/v1/events?{query}{cursor}");
+        let path = format!("/v1/events?{filter}&cursor={cursor}");
         let page = stack.catalog().get(path).send().await?.expect(200)?;
         pages.push(ids(&page)?);
         match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
+            Some(next) => cursor = next.to_owned(),
             None => return Ok(pages),
         }
     }
@@ -103,6 +104,55 @@ async fn a_cursor_keeps_its_place() -> anyhow::Result<()> {
     ensure!(
         ids(&rest)? == [third, fourth] && rest["next_cursor"].is_null(),
         "{rest}"
+    );
+    Ok(())
+}
+
+/// Moves a published concert to a day so many days from now.
+async fn move_to(stack: &Stack, by: &User, id: &str, in_days: u32) -> anyhow::Result<()> {
+    let path = format!("/v1/events/{id}");
+    let seen = stack.catalog().get(&path).by(by).send().await?;
+    let (etag, mut body) = (seen.etag()?, seen.expect(200)?);
+    let fields = body.as_object_mut().context("an event")?;
+    for own in ["id", "status", "organizer_id", "ticket_types", "version"] {
+        fields.remove(own);
+    }
+    let starts_at = Timestamp::now() + DAY * in_days;
+    body["starts_at"] = json!(starts_at);
+    body["ends_at"] = json!(starts_at + Duration::from_secs(3_600));
+    let change = stack.catalog().put(path).by(by).if_match(&etag).json(&body);
+    change.send().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_that_move_are_where_they_are_now() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let city = fresh_city();
+    let mut concerts = Vec::new();
+    for in_days in [10, 20, 30, 40] {
+        concerts.push(concert_in(&stack, &organizer, &city, in_days).await?);
+    }
+    let [first, second, third, fourth] = &concerts[..] else {
+        anyhow::bail!("four concerts");
+    };
+    let page = stack
+        .catalog()
+        .get(format!("/v1/events?city={city}&limit=2"));
+    let page = page.send().await?.expect(200)?;
+    ensure!(ids(&page)? == [first.as_str(), second], "{page}");
+
+    // One from behind the cursor to before it, one the other way.
+    move_to(&stack, &organizer, third, 5).await?;
+    move_to(&stack, &organizer, first, 50).await?;
+    let cursor = page["next_cursor"].as_str().context("a next page")?;
+    let rest = pages(&stack, &format!("city={city}&limit=1&cursor={cursor}")).await?;
+    ensure!(rest.concat() == [fourth.as_str(), first], "{rest:?}");
+    let all = pages(&stack, &format!("city={city}&limit=3")).await?;
+    ensure!(
+        all.concat() == [third.as_str(), second, fourth, first],
+        "{all:?}"
     );
     Ok(())
 }
@@ -192,6 +242,38 @@ async fn filters_leave_out_the_others() -> anyhow::Result<()> {
     ] {
         let found = pages(&stack, &query).await?.concat();
         ensure!(found == expected, "{query} gave {found:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn neither_case_nor_accents_count() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let own = new_id().simple().to_string();
+    let mut body = event_body();
+    body["name"] = json!(format!("Fête de l'Œuvre {own}"));
+    body["type"] = json!("Théâtre");
+    body["description"] = json!("Chansons d’ÉTÉ");
+    body["venue"] =
+        json!({"name": "Łódź-Straße", "city": format!("Saint-Étienne {own}"), "address": "1 quai"});
+    let event = publish(stack.catalog(), &organizer, &body, &[TicketType::vip(1)]).await?;
+    let found = vec![event.id.to_string()];
+    let half = &own[..20];
+    for (query, expected) in [
+        (format!("q=fete+oeuvre+{own}"), &found),
+        (format!("q=FE%CC%82TE+{}", own.to_uppercase()), &found),
+        // The beginnings of words, in any field.
+        (format!("q=lod+strasse+ete+theat+{half}"), &found),
+        (format!("q=oeuvres+{own}"), &vec![]),
+        (format!("q=etienne+{own}&type=THEATRE"), &found),
+        (format!("city=SAINT+ETIENNE+{own}&type=theatre"), &found),
+        (format!("city=SAINT+ETIENNE+{half}"), &vec![]),
+        // An address is no word to look for.
+        (format!("q=quai+{own}"), &vec![]),
+    ] {
+        let listed = pages(&stack, &query).await?.concat();
+        ensure!(listed == *expected, "{query} gave {listed:?}");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod access;
 mod availability;
 mod bad_input;
+mod cache;
 mod changes;
 mod coverage;
 mod crashes;

@@ -153,6 +153,9 @@ pub(crate) fn event() -> EventSnapshot {
         time_zone: "Europe/Paris".into(),
         status: EventStatus::Published,
         organizer_id: new_id(),
+        capacity: None,
+        image_url: None,
+        ticket_types: Some(Vec::new()),
     }
 }
 

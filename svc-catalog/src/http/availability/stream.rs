@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use super::AvailabilityOut;
 use crate::app::App;
-use crate::domain::event::Event;
 use crate::domain::stock::EventStock;
 use crate::http::access;
+use crate::live_events::LiveEvent;
 
 /// Most streams that are open at a time in one instance, of about 20 KB each with their connection.
 pub const MAX_STREAMS: usize = 6_000;
@@ -58,7 +58,7 @@ pub async fn follow(
     Path(event_id): Path<Uuid>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let event = access::visible(&app, caller.as_ref(), event_id).await?;
+    let seen = access::visible(&app, caller.as_ref(), event_id).await?;
     app.stock.check().map_err(Problem::unavailable)?;
     let permit = Arc::clone(&app.streams).try_acquire_owned();
     let permit = permit.map_err(|_| {
@@ -72,7 +72,7 @@ pub async fn follow(
     let follower = Follower {
         stock: app.stock.watch(event_id),
         app,
-        event,
+        event: seen.event,
         last_id,
         not_before: Instant::now(),
         ends_at: Instant::now() + LIFETIME + spread(LIFETIME / 3),
@@ -90,7 +90,7 @@ pub async fn follow(
 /// One open stream.
 struct Follower {
     app: App,
-    event: Event,
+    event: Arc<LiveEvent>,
     stock: watch::Receiver<Option<Arc<EventStock>>>,
     /// What the client knows.
     last_id: Option<i64>,
@@ -136,11 +136,11 @@ impl Follower {
     async fn message(&mut self, stock: Option<&EventStock>) -> Option<Message> {
         if !self.knows_all_types(stock) {
             // The organizer has added or taken away a ticket type since. Without the database the old ones go on.
-            if let Ok(found) = self.app.events.find(self.event.id).await {
-                self.event = found?;
+            if let Ok(found) = self.app.events.find(self.event.event.id).await {
+                self.event = Arc::new(LiveEvent::new(found?));
             }
         }
-        let out = AvailabilityOut::new(&self.event.ticket_types, stock);
+        let out = AvailabilityOut::new(&self.event.event.ticket_types, stock);
         Message::default()
             .event("availability")
             .id(out.version.to_string())
@@ -151,7 +151,7 @@ impl Follower {
 
     fn knows_all_types(&self, stock: Option<&EventStock>) -> bool {
         let told = stock.map_or(&[][..], |stock| &stock.ticket_types);
-        let known = &self.event.ticket_types;
+        let known = &self.event.event.ticket_types;
         stock.is_none()
             || (told.len() == known.len()
                 && told
