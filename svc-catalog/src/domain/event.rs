@@ -6,6 +6,7 @@ use platform::clock::Timestamp;
 use platform::money::Currency;
 use uuid::Uuid;
 
+use super::image_url::{MAX_IMAGE_URL_CHARS, is_image_url};
 use super::rule::Violations;
 use super::ticket_type::{self, TicketType};
 use super::time_zone::known_zone;
@@ -20,8 +21,6 @@ pub const MAX_KIND_CHARS: usize = 40;
 pub const MAX_DESCRIPTION_CHARS: usize = 5_000;
 /// Longest name of a venue or a city and longest address, in characters.
 pub const MAX_VENUE_CHARS: usize = 200;
-/// Longest address of an image.
-pub const MAX_IMAGE_URL_CHARS: usize = 2_048;
 /// Most people that an event can have room for.
 pub const MAX_CAPACITY: i64 = 1_000_000;
 /// Events start in 2000 at the earliest …
@@ -263,7 +262,7 @@ impl Details {
             "/image_url",
             "invalid",
             format!(
-                "an https:// address of at most {MAX_IMAGE_URL_CHARS} visible ASCII characters"
+                "an https:// address of a host, without user and password, of at most {MAX_IMAGE_URL_CHARS} visible ASCII characters"
             ),
         );
         violations.or(self)
@@ -294,14 +293,6 @@ impl Details {
             ),
         }
     }
-}
-
-fn is_image_url(url: &str) -> bool {
-    url.len() <= MAX_IMAGE_URL_CHARS
-        && url.bytes().all(|b| b.is_ascii_graphic())
-        && url
-            .strip_prefix("https://")
-            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
 }
 
 mod changes;

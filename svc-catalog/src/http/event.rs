@@ -47,7 +47,7 @@ pub struct EventIn {
     /// People that the place has room for, 1 to 1,000,000; all ticket types together sell no more.
     #[schema(minimum = 1, maximum = 1000000)]
     capacity: Option<i64>,
-    /// A picture: an https:// address.
+    /// A picture: an https:// address, without user and password. Browsers fetch it, this service never does.
     #[schema(max_length = 2048)]
     image_url: Option<String>,
 }

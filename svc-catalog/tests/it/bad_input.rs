@@ -47,7 +47,7 @@ fn ensure_named(answer: Answer, pointer: &str, code: &str) -> anyhow::Result<()>
 async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let organizer = stack.user(&[Role::Organizer]).await?;
-    let cases: [Case; 26] = [
+    let cases: [Case; 28] = [
         ("/name", Value::Null, "required"),
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(201)), "length"),
@@ -72,6 +72,16 @@ async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
         ("/capacity", json!(1.5), "type"),
         ("/image_url", json!("http://example.com/a.png"), "invalid"),
         ("/image_url", json!("javascript:alert(1)"), "invalid"),
+        (
+            "/image_url",
+            json!("https://user:word@example.com/a"),
+            "invalid",
+        ),
+        (
+            "/image_url",
+            json!(format!("https://example.com/{}", "x".repeat(2_048))),
+            "invalid",
+        ),
         ("/status", json!("published"), "unknown"),
         ("/organizer_id", json!(new_id()), "unknown"),
     ];
