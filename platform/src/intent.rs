@@ -235,3 +235,6 @@ impl Intents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

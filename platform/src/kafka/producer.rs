@@ -16,9 +16,9 @@ pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[error("produce to {topic}")]
 pub struct ProduceError {
-    topic: String,
+    pub(crate) topic: String,
     #[source]
-    source: KafkaError,
+    pub(crate) source: KafkaError,
 }
 
 /// Produces with acks=all and idempotence. Cheap to clone.
