@@ -144,6 +144,7 @@ impl Encoders {
                 held: books.orders,
                 sold: 0,
                 max_per_buyer: None,
+                counted_since: None,
                 sale_starts_at: None,
                 sale_ends_at: None,
             }],
