@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, Response};
 use serde_json::Value;
 
 use crate::users::User;
@@ -172,8 +172,14 @@ impl Call {
         self
     }
 
-    /// Sends it. An error means that no whole answer came, so that nobody knows whether it had an effect.
-    pub async fn send(self) -> anyhow::Result<Answer> {
+    /// Sends it for the status alone, for answers that may have no end.
+    pub async fn status(self) -> anyhow::Result<u16> {
+        let (_, response) = self.response().await?;
+        Ok(response.status().as_u16())
+    }
+
+    /// What was called, and the head of the answer.
+    async fn response(self) -> anyhow::Result<(String, Response)> {
         let what = format!("{} {}", self.method, self.url);
         let mut request = self
             .http
@@ -186,6 +192,12 @@ impl Call {
             .send()
             .await
             .with_context(|| format!("{what} got no answer"))?;
+        Ok((what, response))
+    }
+
+    /// Sends it. An error means that no whole answer came, so that nobody knows whether it had an effect.
+    pub async fn send(self) -> anyhow::Result<Answer> {
+        let (what, response) = self.response().await?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let bytes = response

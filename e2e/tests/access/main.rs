@@ -1,0 +1,145 @@
+//! docs/ACCESS.md, row by row: every call of every service by everyone, through the gateway.
+
+mod callers;
+mod table;
+mod world;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use e2e::events::concert;
+use e2e::users::{fresh_email, register};
+use e2e::{Call, PASSWORD, TicketType, User, orders};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use platform::ids::new_id;
+use serde_json::{Value, json};
+
+use crate::callers::{CALLERS, NOBODY, another};
+use crate::table::{Row, rows};
+use crate::world::{Thing, World};
+
+/// A debug build answers slowly, and other tests want to be answered too.
+const AT_A_TIME: usize = 8;
+
+/// Calls that end something of the caller's: another one of his kind makes them.
+const LAST_CALLS: [&str; 3] = [
+    "DELETE /v1/sessions/current",
+    "DELETE /v1/users/me",
+    "POST /v1/users/me/password",
+];
+
+/// What the call needs to succeed when it is made by who may.
+async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
+    let stack = &world.stack;
+    Ok(match call {
+        "POST /v1/users" => {
+            json!({"email": fresh_email("access"), "password": PASSWORD, "name": "Access"})
+        }
+        "POST /v1/sessions" => {
+            let email = fresh_email("access");
+            register(stack.identity(), &email, "Access", "en").await?;
+            json!({"email": email, "password": PASSWORD})
+        }
+        "POST /v1/sessions/refresh" => {
+            json!({"refresh_token": stack.customer().await?.refresh_token})
+        }
+        "POST /v1/password-resets" => json!({"email": fresh_email("nobody")}),
+        "POST /v1/password-resets/confirm" => {
+            json!({"token": "nobody's", "new_password": "another passphrase"})
+        }
+        "POST /v1/email-verifications/confirm" => json!({"token": "nobody's"}),
+        "PATCH /v1/users/me" | "PATCH /v1/users/{id}" => json!({"name": "Another"}),
+        "POST /v1/users/me/password" => {
+            json!({"current_password": PASSWORD, "new_password": "another passphrase"})
+        }
+        "PUT /v1/users/{id}/roles" => json!({"roles": ["gate"]}),
+        "POST /v1/events" | "PUT /v1/events/{id}" => concert("A concert", 30),
+        "POST /v1/events/{id}/ticket-types" => TicketType::vip(5).body(),
+        "PUT /v1/events/{id}/ticket-types/{ticket_type_id}" => TicketType::general(20).body(),
+        "POST /v1/orders" => {
+            orders::order_body(world.on_sale.id, &[(world.on_sale.ticket_types[0], 1)])
+        }
+        "POST /v1/orders/{id}/payment" => {
+            json!({"method": {"type": "simulated", "card": orders::CARD_PAID}})
+        }
+        _ => Value::Null,
+    })
+}
+
+async fn prepared(
+    world: &World,
+    row: &Row,
+    thing: Thing,
+    by: Option<&User>,
+) -> anyhow::Result<Call> {
+    let (method, path) = row.call.split_once(' ').context("method and path")?;
+    let path = path
+        .replace("{id}", &thing.id.to_string())
+        .replace("{ticket_type_id}", &thing.ticket_type.to_string());
+    let mut call = world.stack.gateway().call(method.parse()?, path);
+    call = call.if_match("*").idempotency_key(&new_id().to_string());
+    let body = body(world, &row.call).await?;
+    if !body.is_null() {
+        call = call.json(&body);
+    }
+    Ok(match by {
+        Some(user) => call.by(user),
+        None => call,
+    })
+}
+
+/// What the caller of a column is answered. `shared` is for who is refused, which has no effect.
+async fn answer(world: &World, row: &Row, column: usize, shared: Thing) -> anyhow::Result<u16> {
+    let other;
+    let by = match column {
+        NOBODY => None,
+        _ if LAST_CALLS.contains(&row.call.as_str()) => {
+            other = another(&world.stack, column).await?;
+            other.as_ref()
+        }
+        _ => world.callers[column].as_ref(),
+    };
+    let thing = match row.statuses[column] {
+        200..=299 => world.make(&row.about).await?,
+        _ => shared,
+    };
+    prepared(world, row, thing, by).await?.status().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_is_answered_as_the_page_says() -> anyhow::Result<()> {
+    let (world, rows) = (World::new().await?, rows()?);
+    let mut shared = BTreeMap::new();
+    for row in &rows {
+        if !shared.contains_key(&row.about) {
+            shared.insert(&row.about, world.make(&row.about).await?);
+        }
+    }
+    let (world, shared) = (&world, &shared);
+    let answers = rows.iter().map(|row| async move {
+        let mut statuses = [0; CALLERS.len()];
+        for (column, status) in statuses.iter_mut().enumerate() {
+            let answered = answer(world, row, column, shared[&row.about]).await;
+            let (who, _) = CALLERS[column];
+            *status = answered.with_context(|| format!("{} by {who}", row.call))?;
+        }
+        anyhow::Ok((row, statuses))
+    });
+    let answers: Vec<(&Row, [u16; CALLERS.len()])> = stream::iter(answers)
+        .buffered(AT_A_TIME)
+        .try_collect()
+        .await?;
+    let mut differ = Vec::new();
+    for (row, answered) in answers {
+        if answered != row.statuses {
+            let shown = answered.map(|status| status.to_string()).join(" | ");
+            differ.push(format!("| `{}` | {} | {shown} |", row.call, row.about));
+        }
+    }
+    ensure!(
+        differ.is_empty(),
+        "docs/ACCESS.md says otherwise; they were answered\n{}",
+        differ.join("\n")
+    );
+    Ok(())
+}
