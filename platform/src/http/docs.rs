@@ -16,7 +16,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::Config;
 
-use super::problem::{Code, Problem, ProblemBody};
+use super::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 
 /// Relative links on a page at `/api-docs` would lead beside it, so the browser is sent to `/api-docs/` first. By a
 /// script, since a `Location` would have to name the prefix that only the browser knows.
@@ -43,7 +43,8 @@ impl utoipa::Modify for BearerAuth {
     }
 }
 
-/// The document with a `default` answer at every operation: everything that is not listed there is a problem.
+/// The document with a `default` answer at every operation: everything that is not listed there is a problem. Refusals that
+/// are listed are problems as well, and get their media type.
 #[must_use]
 pub fn with_problems(mut openapi: OpenApi) -> OpenApi {
     let content = ContentBuilder::new()
@@ -51,7 +52,7 @@ pub fn with_problems(mut openapi: OpenApi) -> OpenApi {
         .build();
     let problem: RefOr<_> = ResponseBuilder::new()
         .description("A problem")
-        .content("application/problem+json", content)
+        .content(PROBLEM_JSON, content)
         .build()
         .into();
     for path in openapi.paths.paths.values_mut() {
@@ -64,6 +65,16 @@ pub fn with_problems(mut openapi: OpenApi) -> OpenApi {
         ];
         for operation in operations.into_iter().flatten() {
             let responses = &mut operation.responses.responses;
+            for (status, response) in responses.iter_mut() {
+                if let RefOr::T(response) = response
+                    && status.starts_with(['4', '5'])
+                {
+                    let content = std::mem::take(&mut response.content);
+                    let problems = content.into_values();
+                    let problems = problems.map(|problem| (PROBLEM_JSON.to_owned(), problem));
+                    response.content = problems.collect();
+                }
+            }
             let default = responses.entry("default".to_owned());
             default.or_insert_with(|| problem.clone());
         }
@@ -158,6 +169,30 @@ mod tests {
             assert!(body.contains(part), "{path}: {part}");
         }
         assert_eq!(fetch("/api-docs/nothing.js").await.0, 404);
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem() {
+        #[utoipa::path(get, path = "/tea", responses(
+            (status = 200, description = "Tea", body = String),
+            (status = 409, description = "A coffee pot", body = ProblemBody),
+        ))]
+        #[expect(dead_code, reason = "it is there for what is written above it")]
+        fn tea() {}
+
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths(tea))]
+        struct Api;
+
+        let openapi = with_problems(<Api as utoipa::OpenApi>::openapi());
+        let json = serde_json::to_value(&openapi).unwrap();
+        let responses = &json["paths"]["/tea"]["get"]["responses"];
+        let schema = serde_json::json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+        for status in ["409", "default"] {
+            let expected = serde_json::json!({ PROBLEM_JSON: schema });
+            assert_eq!(responses[status]["content"], expected, "{status}");
+        }
+        assert!(responses["200"]["content"]["application/problem+json"].is_null());
     }
 
     #[test]
