@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run down clean status tail test flash-sale proof bench load fmt lint
+.PHONY: help run down clean status tail test flash-sale proof bench bench-catalog load fmt lint
 
 STACK_COMMAND := infra/local/stack
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
@@ -76,6 +76,19 @@ bench: ## orders per second, into docs/BENCHMARKS.md: make bench [quick=1] [seco
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench \
 		--seconds $(seconds) --warm-up $(warm_up) --runs $(runs) --clients $(clients) \
 		--called 'make bench$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))' $(if $(quick),,--report docs/BENCHMARKS.md)
+
+bench-catalog: export STACK := bench-catalog
+bench-catalog: export STACK_OFFSET := 22000
+bench-catalog: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
+bench-catalog: events ?= 100000
+bench-catalog: clients ?= 64
+bench-catalog: seconds ?= 10
+bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=100000] [clients=64] [seconds=10]
+	cargo build --release --workspace --bins
+	$(STACK_COMMAND) clean
+	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
+	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-catalog \
+		--events $(events) --clients $(clients) --seconds $(seconds)
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,6 +1,7 @@
-//! How many orders per second the system takes, and how many it could take at most.
+//! How many orders per second the system takes, and how many it could take at most; and how fast a large catalog is read
+//! (`bench-catalog`).
 //!
-//! Two programs. `bench` buys over the public REST interface like people with a browser do, at
+//! Orders are measured by two programs. `bench` buys over the public REST interface like people with a browser do, at
 //! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same
 //! records into Kafka and the same rows into the database with nothing in between. What lies
 //! between the two figures is what our own code costs.
@@ -9,6 +10,7 @@
 //! system is asked less, so the latencies are those of this many waiting people and not of a
 //! fixed arrival rate.
 
+pub mod connection;
 pub mod cpu;
 pub mod figures;
 pub mod load;

@@ -6,20 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use e2e::{PublishedEvent, orders};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use platform::ids::new_id;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use url::Url;
 
+use crate::connection::{Connection, authority, connect};
 use crate::cpu::Processes;
 use crate::figures::{Plan, Run};
 use crate::meter::Meter;
@@ -63,35 +60,6 @@ pub async fn run(
         failures: meter.failures(),
         ..measured
     })
-}
-
-/// Host and port.
-fn authority(url: &str) -> anyhow::Result<String> {
-    let parsed = Url::parse(url).with_context(|| format!("{url} is no URL"))?;
-    ensure!(
-        parsed.scheme() == "http",
-        "{url}: the bench speaks plain HTTP"
-    );
-    let host = parsed
-        .host_str()
-        .with_context(|| format!("{url} names no host"))?;
-    Ok(format!(
-        "{host}:{}",
-        parsed.port_or_known_default().unwrap_or(80)
-    ))
-}
-
-type Connection = SendRequest<Full<Bytes>>;
-
-async fn connect(authority: &str) -> anyhow::Result<Connection> {
-    let stream = TcpStream::connect(authority)
-        .await
-        .with_context(|| format!("connect to {authority}"))?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // How a connection ends is told to the request that is on it.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 struct Client {
@@ -145,17 +113,4 @@ fn problem_code(body: &[u8]) -> String {
         .as_str()
         .unwrap_or("without a code")
         .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn authorities_have_a_port() -> anyhow::Result<()> {
-        assert_eq!(authority("http://localhost:8080")?, "localhost:8080");
-        assert_eq!(authority("http://127.0.0.1/")?, "127.0.0.1:80");
-        assert!(authority("https://example.com").is_err());
-        Ok(())
-    }
 }
