@@ -69,12 +69,13 @@ bench: seconds ?= $(if $(quick),3,10)
 bench: warm_up ?= $(if $(quick),1,3)
 bench: runs ?= $(if $(quick),1,3)
 bench: clients ?= 1024,64,1
-bench: ## orders per second, into docs/BENCHMARKS.md: make bench [quick=1] [seconds=10] [warm_up=3] [runs=3]
+bench: scenes ?= service,gateway,events,paid,ceiling
+bench: ## orders per second, into docs/BENCHMARKS.md: make bench [quick=1] [seconds=10] [warm_up=3] [runs=3] [scenes=service,ceiling]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench \
-		--seconds $(seconds) --warm-up $(warm_up) --runs $(runs) --clients $(clients) \
+		--seconds $(seconds) --warm-up $(warm_up) --runs $(runs) --clients $(clients) --scenes $(scenes) \
 		--called 'make bench$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))' $(if $(quick),,--report docs/BENCHMARKS.md)
 
 bench-catalog: export STACK := bench-catalog

@@ -27,6 +27,9 @@ pub struct Run {
     pub p50_ms: f64,
     /// 99 of 100 waited no longer, in ms.
     pub p99_ms: f64,
+    /// The longest time in which nobody got an answer, in ms. The disk of a shared machine stands still at times, and
+    /// everybody waits for it: such a pause, not the system, then is the p99.
+    pub pause_ms: f64,
     /// CPU time per order in µs, by process.
     pub cpu_us: BTreeMap<String, f64>,
     /// Orders that failed, by reason, warm-up included.
@@ -50,6 +53,7 @@ mod tests {
             orders_per_s,
             p50_ms: 0.0,
             p99_ms: 0.0,
+            pause_ms: 0.0,
             cpu_us: BTreeMap::new(),
             failures: BTreeMap::new(),
         }

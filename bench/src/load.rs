@@ -1,4 +1,4 @@
-//! Clients in a closed loop: each sends its next order when the last one is answered.
+//! Clients in a closed loop: each begins its next purchase when the last one is done.
 //!
 //! One thread and one connection per client, with as little between the socket and the clock as
 //! HTTP allows: on a small machine the clients take their CPU time from the servers.
@@ -15,6 +15,7 @@ use hyper::{Request, StatusCode};
 use platform::ids::new_id;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::connection::{Connection, authority, connect};
 use crate::cpu::Processes;
@@ -23,30 +24,38 @@ use crate::meter::Meter;
 
 /// Orders on the way at the end are waited for this long: above every time limit of the servers.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// The simulated card that is always paid.
+const CARD: &[u8] = br#"{"method":{"type":"simulated","card":"4242424242424242"}}"#;
 
-/// Lets one client per token buy single tickets of `event` at `url`.
+/// How far a purchase goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purchase {
+    /// The tickets are held: `POST /v1/orders`.
+    Held,
+    /// And paid with a card: `POST /v1/orders/{id}/payment`, which answers with the tickets.
+    Paid,
+}
+
+/// Lets one client per token buy single tickets at `url`; the clients share the `events` out among themselves.
 pub async fn run(
     url: &str,
     tokens: &[String],
-    event: &PublishedEvent,
+    events: &[PublishedEvent],
+    purchase: Purchase,
     plan: Plan,
     processes: &Processes,
 ) -> anyhow::Result<Run> {
     let authority = authority(url)?;
-    let lines: Vec<_> = event
-        .ticket_types
-        .iter()
-        .map(|ticket_type| (*ticket_type, 1))
-        .collect();
-    let body = Bytes::from(orders::order_body(event.id, &lines).to_string());
+    let bodies: Vec<Bytes> = events.iter().map(order_of_each).collect();
     let meter = Arc::new(Meter::new()?);
     let mut clients = JoinSet::new();
-    for token in tokens {
+    for (token, body) in tokens.iter().zip(bodies.iter().cycle()) {
         let client = Client {
             connection: connect(&authority).await?,
             host: HeaderValue::from_str(&authority)?,
             authorization: HeaderValue::from_str(&format!("Bearer {token}"))?,
-            body: body.clone(),
+            order: body.clone(),
+            purchase,
         };
         clients.spawn(client.buy(Arc::clone(&meter)));
     }
@@ -62,22 +71,34 @@ pub async fn run(
     })
 }
 
+/// One ticket of each type of an event.
+fn order_of_each(event: &PublishedEvent) -> Bytes {
+    let ticket_types = event.ticket_types.iter();
+    let lines: Vec<_> = ticket_types.map(|id| (*id, 1)).collect();
+    Bytes::from(orders::order_body(event.id, &lines).to_string())
+}
+
 struct Client {
     connection: Connection,
     host: HeaderValue,
     authorization: HeaderValue,
-    body: Bytes,
+    order: Bytes,
+    purchase: Purchase,
+}
+
+/// What is needed of an order to pay for it.
+#[derive(serde::Deserialize)]
+struct Placed {
+    id: Uuid,
 }
 
 impl Client {
     async fn buy(mut self, meter: Arc<Meter>) {
         while !meter.has_ended() {
             let began = Instant::now();
-            match self.order().await {
-                Ok((StatusCode::CREATED, _)) => meter.answered(began.elapsed()),
-                Ok((status, body)) => {
-                    meter.failed(format!("{} {}", status.as_u16(), problem_code(&body)));
-                }
+            match self.purchase().await {
+                Ok(None) => meter.answered(began.elapsed()),
+                Ok(Some(refusal)) => meter.failed(refusal),
                 Err(error) => {
                     meter.failed(format!("no answer: {error:#}"));
                     return;
@@ -86,15 +107,30 @@ impl Client {
         }
     }
 
-    async fn order(&mut self) -> anyhow::Result<(StatusCode, Bytes)> {
+    /// The refusal, if there was one.
+    async fn purchase(&mut self) -> anyhow::Result<Option<String>> {
+        let (status, order) = self.post("/v1/orders", self.order.clone()).await?;
+        if status != StatusCode::CREATED {
+            return Ok(Some(refusal(status, &order)));
+        }
+        if self.purchase == Purchase::Held {
+            return Ok(None);
+        }
+        let Placed { id } = serde_json::from_slice(&order)?;
+        let path = format!("/v1/orders/{id}/payment");
+        let (status, paid) = self.post(&path, Bytes::from_static(CARD)).await?;
+        Ok((status != StatusCode::OK).then(|| refusal(status, &paid)))
+    }
+
+    async fn post(&mut self, path: &str, body: Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
         self.connection.ready().await?;
         let key = new_id().hyphenated().to_string();
-        let request = Request::post("/v1/orders")
+        let request = Request::post(path)
             .header(HOST, &self.host)
             .header(AUTHORIZATION, &self.authorization)
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", key)
-            .body(Full::new(self.body.clone()))?;
+            .body(Full::new(body))?;
         let answer = self.connection.send_request(request).await?;
         let status = answer.status();
         let body = answer
@@ -106,11 +142,9 @@ impl Client {
     }
 }
 
-/// `sold-out` of a problem document.
-fn problem_code(body: &[u8]) -> String {
+/// `409 sold-out`.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
     let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    problem["code"]
-        .as_str()
-        .unwrap_or("without a code")
-        .to_owned()
+    let code = problem["code"].as_str().unwrap_or("without a code");
+    format!("{} {code}", status.as_u16())
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bench::cpu::Processes;
 use bench::figures::{Plan, Run};
-use bench::load;
+use bench::load::{self, Purchase};
 use bench::machine::Machine;
-use bench::report::{Door, Report};
+use bench::report::{CROWD, Report, Scene};
 use bench::users::Buyers;
 use clap::Parser;
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};
@@ -18,6 +18,8 @@ use platform::clock::Timestamp;
 
 /// What catalog allows at most: no run can sell it out.
 const SEATS: u32 = 1_000_000;
+/// Of [`Scene::Events`].
+const MANY_EVENTS: usize = 100;
 /// Java compiles what it runs often: the first minute of a server is not its speed.
 const HEAT_UP: Plan = Plan {
     warm_up: Duration::from_secs(60),
@@ -40,6 +42,14 @@ struct Arguments {
     /// Levels of waiting clients; the fewest last, when the servers are at their warmest
     #[arg(long, value_delimiter = ',', default_value = "1024,64,1")]
     clients: Vec<usize>,
+    /// What to measure; `events` and `paid` with 1,024 clients only
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "service,gateway,events,paid,ceiling"
+    )]
+    scenes: Vec<Scene>,
     /// How the bench was started, for the report
     #[arg(long, default_value = "bench")]
     called: String,
@@ -70,17 +80,13 @@ async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
     let mut bench = Bench::new(&arguments).await?;
     let mut runs = Vec::new();
     for &clients in &arguments.clients {
-        for door in [Door::Service, Door::Gateway] {
-            for _ in 0..bench.plan.runs {
-                runs.push((door, bench.buy(door, clients).await?));
+        for scene in Scene::ALL {
+            if !arguments.scenes.contains(&scene) || !(scene.is_for_all() || clients == CROWD) {
+                continue;
             }
+            let measured = bench.measure(scene, clients).await?;
+            runs.extend(measured.into_iter().map(|run| (scene, run)));
         }
-        runs.extend(
-            bench
-                .ceiling(clients)?
-                .into_iter()
-                .map(|run| (Door::Ceiling, run)),
-        );
     }
     let report = Report {
         date: Timestamp::now()
@@ -113,8 +119,7 @@ struct Bench {
     processes: Processes,
     plan: Plan,
     buyers: Buyers,
-    /// One for each run to come, so that none can be sold out and each run meets the same stock.
-    events: Vec<PublishedEvent>,
+    organizer: User,
 }
 
 impl Bench {
@@ -139,37 +144,62 @@ impl Bench {
         println!("bench: registering {most} buyers");
         let buyers = Buyers::register(&stack, most).await?;
         let organizer = stack.user(&[Role::Organizer]).await?;
-        let events = events(
-            &stack,
-            &organizer,
-            2 * arguments.runs * arguments.clients.len() + 1,
-        )
-        .await?;
         let mut bench = Self {
             stack,
             processes,
             plan,
             buyers,
-            events,
+            organizer,
         };
         println!("bench: heating up");
         bench.plan = HEAT_UP;
-        bench.buy(Door::Gateway, most).await?;
+        bench.buy(Scene::Gateway, most).await?;
         bench.plan = plan;
         Ok(bench)
     }
 
-    async fn buy(&mut self, door: Door, clients: usize) -> anyhow::Result<Run> {
-        let api = if door == Door::Gateway {
+    /// All runs of one scene.
+    async fn measure(&mut self, scene: Scene, clients: usize) -> anyhow::Result<Vec<Run>> {
+        if scene == Scene::Ceiling {
+            return self.ceiling(clients);
+        }
+        let mut runs = Vec::with_capacity(self.plan.runs);
+        for _ in 0..self.plan.runs {
+            runs.push(self.buy(scene, clients).await?);
+        }
+        Ok(runs)
+    }
+
+    async fn buy(&mut self, scene: Scene, clients: usize) -> anyhow::Result<Run> {
+        let api = if scene == Scene::Gateway {
             self.stack.gateway()
         } else {
             self.stack.checkout()
         };
-        let event = self.events.pop().context("an event per run")?;
+        let purchase = if scene == Scene::Paid {
+            Purchase::Paid
+        } else {
+            Purchase::Held
+        };
+        // New ones for each run: none can be sold out, and each run meets the same stock.
+        let count = if scene == Scene::Events {
+            MANY_EVENTS
+        } else {
+            1
+        };
+        let events = published_events(&self.stack, &self.organizer, count).await?;
         let duration = self.plan.warm_up + self.plan.measured;
         let tokens = self.buyers.tokens(clients, duration).await?;
-        let run = load::run(api.base(), tokens, &event, self.plan, &self.processes).await?;
-        tell(door, &run);
+        let run = load::run(
+            api.base(),
+            tokens,
+            &events,
+            purchase,
+            self.plan,
+            &self.processes,
+        )
+        .await?;
+        tell(scene, &run);
         Ok(run)
     }
 
@@ -191,13 +221,13 @@ impl Bench {
             .collect::<Result<_, _>>()
             .context("what the ceiling says")?;
         for run in &runs {
-            tell(Door::Ceiling, run);
+            tell(Scene::Ceiling, run);
         }
         Ok(runs)
     }
 }
 
-async fn events(
+async fn published_events(
     stack: &Stack,
     organizer: &User,
     count: usize,
@@ -213,18 +243,19 @@ async fn events(
     Ok(events)
 }
 
-fn tell(door: Door, run: &Run) {
+fn tell(scene: Scene, run: &Run) {
     let Run {
         clients,
         orders_per_s,
         p50_ms,
         p99_ms,
+        pause_ms,
         failures,
         ..
     } = run;
     println!(
-        "{:<8}{clients:>6} clients {orders_per_s:>9.0} orders/s   p50 {p50_ms:>8.2} ms   p99 {p99_ms:>8.2} ms",
-        door.name()
+        "{:<10}{clients:>6} clients {orders_per_s:>9.0} orders/s   p50 {p50_ms:>8.2} ms   p99 {p99_ms:>8.2} ms   pause {pause_ms:>7.1} ms",
+        scene.name()
     );
     for (reason, orders) in failures {
         println!("        {orders} orders failed: {reason}");

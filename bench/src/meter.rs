@@ -16,11 +16,19 @@ const LONGEST_US: u64 = 60_000_000;
 /// Latencies are kept to 0.1 %.
 const DIGITS: u8 = 3;
 
+/// The answers that counted.
+struct Answers {
+    latencies: Histogram<u64>,
+    /// When the last one came; `None` before the first.
+    last: Option<Instant>,
+    longest_pause: Duration,
+}
+
 /// What the clients of one run report to.
 pub struct Meter {
     measuring: AtomicBool,
     ended: AtomicBool,
-    latencies: Mutex<Histogram<u64>>,
+    answers: Mutex<Answers>,
     failures: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -30,7 +38,11 @@ impl Meter {
         Ok(Self {
             measuring: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            latencies: Mutex::new(Histogram::new_with_bounds(1, LONGEST_US, DIGITS)?),
+            answers: Mutex::new(Answers {
+                latencies: Histogram::new_with_bounds(1, LONGEST_US, DIGITS)?,
+                last: None,
+                longest_pause: Duration::ZERO,
+            }),
             failures: Mutex::default(),
         })
     }
@@ -39,10 +51,12 @@ impl Meter {
     pub fn answered(&self, took: Duration) {
         if self.measuring.load(Ordering::Relaxed) {
             let us = u64::try_from(took.as_micros()).unwrap_or(LONGEST_US);
-            self.latencies
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .saturating_record(us);
+            let now = Instant::now();
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.latencies.saturating_record(us);
+            if let Some(last) = answers.last.replace(now) {
+                answers.longest_pause = answers.longest_pause.max(now - last);
+            }
         }
     }
 
@@ -71,10 +85,8 @@ impl Meter {
         self.measuring.store(false, Ordering::Relaxed);
         let (took, after) = (began.elapsed(), processes.sample()?);
         self.ended.store(true, Ordering::Relaxed);
-        let latencies = self
-            .latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let latencies = &answers.latencies;
         let ms = |quantile: f64| {
             Duration::from_micros(latencies.value_at_quantile(quantile)).as_secs_f64() * 1e3
         };
@@ -88,6 +100,7 @@ impl Meter {
             orders_per_s,
             p50_ms: ms(0.50),
             p99_ms: ms(0.99),
+            pause_ms: answers.longest_pause.as_secs_f64() * 1e3,
             cpu_us: cpu::per_order(&before, &after, latencies.len()),
             failures: BTreeMap::new(),
         })

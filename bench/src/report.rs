@@ -4,10 +4,11 @@ mod tables;
 
 use crate::figures::{Plan, Run, median};
 use crate::machine::Machine;
+use clap::ValueEnum;
 use tables::number;
 
 /// The level at which the throughput is judged.
-const CROWD: usize = 1024;
+pub const CROWD: usize = 1024;
 const HEADLINE: &str = "## Headline";
 const PAST: &str = "## Past figures";
 const HEADLINE_COLUMNS: &str = "\
@@ -15,28 +16,45 @@ const HEADLINE_COLUMNS: &str = "\
 |---|---|---|---|---|---|---|
 ";
 
-/// Who was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// svc-checkout's own port.
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scene {
+    /// Orders of one hot event at svc-checkout's own port.
     Service,
-    /// The public origin.
+    /// The same through the public origin.
     Gateway,
+    /// Orders of a hundred events at svc-checkout's own port.
+    Events,
+    /// Orders of one hot event that are paid, at svc-checkout's own port.
+    Paid,
     /// The program without us.
     Ceiling,
 }
 
-impl Door {
+impl Scene {
     /// In the order of the tables.
-    pub const ALL: [Self; 3] = [Self::Service, Self::Gateway, Self::Ceiling];
+    pub const ALL: [Self; 5] = [
+        Self::Service,
+        Self::Gateway,
+        Self::Events,
+        Self::Paid,
+        Self::Ceiling,
+    ];
 
     /// Name in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Service => "service",
             Self::Gateway => "gateway",
+            Self::Events => "100 events",
+            Self::Paid => "paid",
             Self::Ceiling => "ceiling",
         }
+    }
+
+    /// Whether every number of clients is measured, or the crowd only.
+    pub fn is_for_all(self) -> bool {
+        !matches!(self, Self::Events | Self::Paid)
     }
 }
 
@@ -53,7 +71,7 @@ pub struct Report {
     /// Partitions of every topic by event.
     pub partitions: i32,
     /// All runs.
-    pub runs: Vec<(Door, Run)>,
+    pub runs: Vec<(Scene, Run)>,
 }
 
 impl Report {
@@ -91,8 +109,8 @@ impl Report {
         self.runs.iter().all(|(_, run)| run.failures.is_empty())
     }
 
-    fn median(&self, door: Door, clients: usize) -> Option<Run> {
-        let fits = |run: &&(Door, Run)| run.0 == door && run.1.clients == clients;
+    fn median(&self, scene: Scene, clients: usize) -> Option<Run> {
+        let fits = |run: &&(Scene, Run)| run.0 == scene && run.1.clients == clients;
         median(
             self.runs
                 .iter()
@@ -102,20 +120,20 @@ impl Report {
         )
     }
 
-    /// The median of every level and door that was measured.
-    fn measured(&self) -> impl Iterator<Item = (Door, Run)> {
+    /// The median of every level and scene that was measured.
+    fn measured(&self) -> impl Iterator<Item = (Scene, Run)> {
         let mut levels: Vec<usize> = self.runs.iter().map(|(_, run)| run.clients).collect();
         levels.sort_unstable();
         levels.dedup();
         levels
             .into_iter()
-            .flat_map(|clients| Door::ALL.map(|door| (door, clients)))
-            .filter_map(|(door, clients)| Some((door, self.median(door, clients)?)))
+            .flat_map(|clients| Scene::ALL.map(|scene| (scene, clients)))
+            .filter_map(|(scene, clients)| Some((scene, self.median(scene, clients)?)))
     }
 
     fn headline(&self) -> String {
-        let figure = |door, clients, of: fn(&Run) -> f64| {
-            self.median(door, clients)
+        let figure = |scene, clients, of: fn(&Run) -> f64| {
+            self.median(scene, clients)
                 .map_or("–".to_owned(), |run| number(of(&run)))
         };
         format!(
@@ -123,11 +141,11 @@ impl Report {
             self.date,
             self.machine.cores,
             self.machine.cpu,
-            figure(Door::Service, CROWD, |run| run.orders_per_s),
-            figure(Door::Service, CROWD, |run| run.p99_ms),
-            figure(Door::Gateway, CROWD, |run| run.orders_per_s),
-            figure(Door::Ceiling, CROWD, |run| run.orders_per_s),
-            figure(Door::Service, 1, |run| run.p50_ms),
+            figure(Scene::Service, CROWD, |run| run.orders_per_s),
+            figure(Scene::Service, CROWD, |run| run.p99_ms),
+            figure(Scene::Gateway, CROWD, |run| run.orders_per_s),
+            figure(Scene::Ceiling, CROWD, |run| run.orders_per_s),
+            figure(Scene::Service, 1, |run| run.p50_ms),
         )
     }
 }
@@ -138,7 +156,10 @@ seconds, prints, and writes nothing.
 
 An order is `POST /v1/orders` for one ticket of one hot event, with a signed token of a buyer of its own per client
 and a fresh `Idempotency-Key`; it counts when 201 has come, which is after its rows were written. The clients are a
-closed loop: each sends its next order when the last one is answered.
+closed loop: each sends its next order when the last one is answered. *service* is svc-checkout's own port, *gateway*
+the public origin. *100 events* spreads the same orders over a hundred events. *paid* is an order and its payment with a
+simulated card, counted when the second answer has brought the ticket. The *pause* is the longest time in which nobody
+got an answer: the disk of a shared machine stands still at times, and then that is the p99.
 
 The *ceiling* is a program of its own (`bench/src/ceiling/`) that shares no code with svc-checkout: it sends the same
 records per order to topics of the same kind, in transactions of all that wait, and writes the same two rows before the
@@ -170,6 +191,7 @@ mod tests {
             orders_per_s,
             p50_ms: 42.0,
             p99_ms: 150.0,
+            pause_ms: 20.0,
             cpu_us: BTreeMap::from([("kafka".to_owned(), 100.0)]),
             failures: BTreeMap::new(),
         };
@@ -190,8 +212,8 @@ mod tests {
             },
             partitions: 6,
             runs: vec![
-                (Door::Service, run(3_000.0)),
-                (Door::Ceiling, run(12_000.0)),
+                (Scene::Service, run(3_000.0)),
+                (Scene::Ceiling, run(12_000.0)),
             ],
         }
     }
@@ -204,7 +226,7 @@ mod tests {
             "{figures}"
         );
         assert!(
-            figures.contains("at least 2,000 orders/s | 3,000 | pass |"),
+            figures.contains("at least 4,000 orders/s | 3,000 | **fail** |"),
             "{figures}"
         );
         assert!(
