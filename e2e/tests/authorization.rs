@@ -48,6 +48,7 @@ const OWN: &[&str] = &[
     "DELETE /v1/users/me",
     "GET /v1/notifications",
     "GET /v1/orders",
+    "GET /v1/support/cases",
     "GET /v1/tickets",
     "GET /v1/users/me",
     "POST /v1/email-verifications",

@@ -34,6 +34,11 @@ impl Timestamp {
         Self::from(OffsetDateTime::now_utc())
     }
 
+    /// The wall clock, as it will be read from a row.
+    pub fn now_millis() -> Self {
+        Self::from_millis(Self::now().as_millis())
+    }
+
     /// From microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::MIN.0 {

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::put;
+use axum::routing::{get, put};
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -48,7 +48,13 @@ pub fn router(app: App) -> Router {
     let openapi = docs::with_problems(openapi);
     router
         .merge(docs::router(&openapi))
-        // Not in the document and not at the gateway: for svc-catalog.
+        // Not in the document and not at the gateway: for svc-identity,
+        .route("/internal/users/{id}/orders", get(orders::of_user::list))
+        .route(
+            "/internal/users/{id}/orders/{order_id}",
+            get(orders::of_user::get),
+        )
+        // and for svc-catalog.
         .route("/internal/events/{id}/quantities", put(quantities::lower))
         .with_state(app)
 }

@@ -8,6 +8,8 @@ use platform::auth::Verifier;
 use platform::http::client::TrustedProxies;
 
 use crate::accounts::Accounts;
+use crate::checkout::Checkout;
+use crate::desk::Desk;
 use crate::http::to_the_end::AtWork;
 use crate::limits::Limits;
 use crate::mail_requests::MailRequests;
@@ -46,6 +48,10 @@ pub struct App {
     pub sessions: Arc<Sessions>,
     /// When a user must sign in again.
     pub session_lifetime: Duration,
+    /// The support desk.
+    pub desk: Arc<Desk>,
+    /// Knows who ordered what.
+    pub checkout: Arc<Checkout>,
     /// Signs access tokens.
     pub tokens: Arc<Tokens>,
     /// Which services may have a token.

@@ -6,11 +6,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use platform::config::{
-    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, encryption_key, instance_name,
+    AppEnv, AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, encryption_key, http_url,
+    instance_name,
 };
 use platform::http::client::TrustedProxies;
 use platform::vault::KEY_BYTES;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use url::Url;
 
 pub use self::limits::{LimitConfig, Rate};
 use crate::domain::email::Email;
@@ -54,6 +56,10 @@ pub struct Config {
     pub verify_at_registration: bool,
     /// Who is made admin at the first start, if anyone.
     pub first_admin: Option<FirstAdmin>,
+    /// svc-checkout's own port, not the gateway's (`CHECKOUT_URL`).
+    pub checkout_url: Url,
+    /// How long another service is waited for while somebody waits for us (`IDENTITY_NEIGHBOUR_DEADLINE`).
+    pub neighbour_deadline: Duration,
     /// The secrets of the services that may have a token.
     pub service_secrets: ServiceSecrets,
 }
@@ -122,6 +128,13 @@ impl Config {
         let verify_at_registration = env.or("IDENTITY_VERIFY_AT_REGISTRATION", true);
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
+        let checkout_url = http_url(env, "CHECKOUT_URL");
+        // Below what a request may take: it is answered, and its entry in the audit trail ended, after it.
+        let neighbour_deadline = env.or_in(
+            "IDENTITY_NEIGHBOUR_DEADLINE",
+            Duration::from_secs(2),
+            Duration::from_millis(100)..=Duration::from_secs(8),
+        );
         Some(Self {
             http: http?,
             kafka: kafka?,
@@ -136,6 +149,8 @@ impl Config {
             audit_kept_for: audit_kept_for?,
             verify_at_registration: verify_at_registration?,
             first_admin: first_admin?,
+            checkout_url: checkout_url?,
+            neighbour_deadline: neighbour_deadline?,
             service_secrets: service_secrets?,
         })
     }
@@ -270,6 +285,7 @@ mod tests {
             ),
             ("INSTANCE_NAME", "svc-identity-1"),
             ("TRUSTED_PROXIES", "127.0.0.1"),
+            ("CHECKOUT_URL", "http://localhost:8103"),
             (
                 "IDENTITY_KEY_ENCRYPTION_KEY",
                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",

@@ -1,16 +1,19 @@
-//! Users, their roles and their sessions.
+//! Users, their roles and their sessions; the support desk.
 //!
 //! This file is the only wiring: what is built from what, and in which order it stops.
 
 pub mod accounts;
 pub mod app;
+pub mod checkout;
 pub mod config;
+pub mod desk;
 pub mod domain;
 pub mod first_admin;
 pub mod http;
 pub mod jobs;
 pub mod limits;
 pub mod mail_requests;
+pub mod neighbour;
 pub mod password;
 mod routes;
 pub mod service_secrets;
@@ -48,13 +51,18 @@ pub use routes::openapi;
 
 use crate::accounts::Accounts;
 use crate::app::App;
+use crate::checkout::Checkout;
 use crate::config::{Config, MigrateConfig, RotateConfig};
+use crate::desk::Desk;
 use crate::domain::audit::{Action, Deed, Outcome};
 use crate::http::to_the_end::AtWork;
 use crate::limits::Limits;
 use crate::mail_requests::{MailEncoders, MailRequests};
+use crate::neighbour::Neighbour;
 use crate::password::Passwords;
 use crate::store::audit_entries::AuditEntries;
+use crate::store::case_places::CasePlaces;
+use crate::store::cases::Cases;
 use crate::store::email_claims::EmailClaims;
 use crate::store::recent_sign_ins::RecentSignIns;
 use crate::store::sessions::Sessions;
@@ -98,11 +106,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "0008_recent_sign_ins",
         text: include_str!("../migrations/0008_recent_sign_ins.cql"),
     },
+    Migration {
+        name: "0009_support_cases",
+        text: include_str!("../migrations/0009_support_cases.cql"),
+    },
 ];
 
 const SERVER_LIMITS: server::Limits = server::Limits {
-    // The longest password, each character of it written as an escaped pair of surrogates, and the rest.
-    body_bytes: 32 * 1024,
+    // The longest message to support, each character of it written as an escaped pair of surrogates, and the rest.
+    body_bytes: 64 * 1024,
     // What the sweeper takes for the longest that a handler can be at work on a change.
     request_timeout: Duration::from_secs(10),
     connections: server::MAX_CONNECTIONS,
@@ -149,12 +161,19 @@ pub async fn run(
     let users = Arc::new(Users::new(Arc::clone(&session)).await?);
     let claims = Arc::new(EmailClaims::new(Arc::clone(&session)).await?);
     let intents = Arc::new(Intents::new(Arc::clone(&session)).await?);
-    let topic = Arc::new(UserTopic::new(
-        producer.clone(),
+    let desk = Arc::new(Desk {
+        cases: Cases::new(Arc::clone(&session)).await?,
+        places: CasePlaces::new(Arc::clone(&session)).await?,
+    });
+    let recent_sign_ins = Arc::new(RecentSignIns::new(Arc::clone(&session)).await?);
+    let topic = Arc::new(UserTopic {
+        producer: producer.clone(),
         encoder,
-        Arc::clone(&users),
-        Arc::clone(&claims),
-    ));
+        users: Arc::clone(&users),
+        claims: Arc::clone(&claims),
+        desk: Arc::clone(&desk),
+        recent_sign_ins: Arc::clone(&recent_sign_ins),
+    });
     let encoders = MailEncoders::register(&registry).await?;
     let mails = MailRequests::new(&session, Arc::clone(&users), producer.clone(), encoders).await?;
     let mails = Arc::new(mails);
@@ -171,6 +190,11 @@ pub async fn run(
     let key_store = SigningKeys::new(Arc::clone(&session)).await?;
     let keys = signing_keys::open(&key_store, &vault).await?;
     let tokens = Arc::new(Tokens::new(config.auth.issuer.clone(), keys));
+    let checkout = Neighbour::new(
+        config.checkout_url,
+        config.neighbour_deadline,
+        Arc::clone(&tokens),
+    )?;
     if let Some(first) = config.first_admin {
         first_admin::ensure(&accounts, &users, first).await?;
     }
@@ -183,7 +207,7 @@ pub async fn run(
         mails: Arc::clone(&mails),
         trusted_proxies: config.trusted_proxies,
         limits: Arc::new(Limits::new(&config.limits)),
-        recent_sign_ins: Arc::new(RecentSignIns::new(Arc::clone(&session)).await?),
+        recent_sign_ins,
         at_work: at_work.clone(),
         trail: Arc::new(Trail {
             entries: AuditEntries::new(Arc::clone(&session), config.audit_kept_for).await?,
@@ -193,6 +217,8 @@ pub async fn run(
         passwords,
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
+        desk,
+        checkout: Arc::new(Checkout(checkout)),
         tokens: Arc::clone(&tokens),
         service_secrets: Arc::new(config.service_secrets),
         verifier: Verifier::new(&config.auth)?,

@@ -18,6 +18,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use platform::http::{Code, Problem};
+use uuid::Uuid;
 
 use crate::config::{LimitConfig, Rate};
 use crate::domain::email::EmailKey;
@@ -34,6 +35,7 @@ pub struct Limits {
     mail_requests: Buckets,
     mails: Buckets,
     links: Buckets,
+    case_messages: Buckets,
 }
 
 /// Somebody tried too often.
@@ -65,6 +67,7 @@ impl Limits {
             mail_requests: Buckets::new("mail-requests", config.mail_requests),
             mails: Buckets::new("mails", config.mails),
             links: Buckets::new("links", config.links),
+            case_messages: Buckets::new("case-messages", config.case_messages),
         }
     }
 
@@ -98,6 +101,11 @@ impl Limits {
     /// Somebody at `client` comes by the link in a mail.
     pub fn link(&self, client: IpAddr) -> Result<(), TooOften> {
         self.links.take(network(client))
+    }
+
+    /// A customer writes to support.
+    pub fn case_message(&self, user_id: Uuid) -> Result<(), TooOften> {
+        self.case_messages.take(user_id)
     }
 }
 

@@ -10,11 +10,11 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::to_the_end::to_the_end;
-use crate::http::{audit, keys, mail_links, me, service_tokens, sessions, users};
+use crate::http::{audit, cases, customers, keys, mail_links, me, service_tokens, sessions, users};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Identity", description = "Users, their roles and their sessions."),
+    info(title = "Identity", description = "Users, their roles and their sessions; the support desk."),
     modifiers(&BearerAuth)
 )]
 struct Base;
@@ -34,6 +34,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(mail_links::reset_password))
         .routes(routes!(mail_links::ask_for_verification))
         .routes(routes!(mail_links::verify_email))
+        .routes(routes!(cases::open_case, cases::list_cases))
+        .routes(routes!(cases::show_case, cases::change_case))
+        .routes(routes!(cases::write_message))
+        .routes(routes!(customers::show_customer))
         .routes(routes!(audit::list_audit))
         .routes(routes!(keys::jwks))
         .routes(routes!(keys::openid_configuration))
@@ -79,6 +83,12 @@ mod tests {
         POST /v1/sessions → sign_in
         DELETE /v1/sessions/current → sign_out
         POST /v1/sessions/refresh → refresh
+        GET /v1/support/cases → list_cases
+        POST /v1/support/cases → open_case
+        GET /v1/support/cases/{id} → show_case
+        PATCH /v1/support/cases/{id} → change_case
+        POST /v1/support/cases/{id}/messages → write_message
+        GET /v1/support/customers/{user_id} → show_customer
         GET /v1/users → list
         POST /v1/users → register
         DELETE /v1/users/me → erase_me

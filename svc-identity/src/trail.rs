@@ -91,7 +91,7 @@ fn entry(deed: Deed, outcome: Option<Outcome>) -> Entry {
     Entry {
         id: new_id(),
         // As it will be read: pages are cut by it.
-        at: Timestamp::from_millis(Timestamp::now().as_millis()),
+        at: Timestamp::now_millis(),
         deed,
         outcome,
         request_id: RequestContext::current().map(|context| context.request_id().to_owned()),

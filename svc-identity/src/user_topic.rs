@@ -14,9 +14,12 @@ use schemas::identity::UserSnapshot;
 use schemas::topics::{IDENTITY_USERS, Partitions};
 use uuid::Uuid;
 
+use crate::desk::Desk;
 use crate::domain::account::State;
+use crate::domain::email::Email;
 use crate::domain::user::User;
 use crate::store::email_claims::EmailClaims;
+use crate::store::recent_sign_ins::RecentSignIns;
 use crate::store::users::Users;
 
 /// `ce_source` of every record.
@@ -26,27 +29,18 @@ const ERASED: &str = "erased";
 
 /// Publishes users' newest state.
 pub struct UserTopic {
-    producer: Producer,
-    encoder: platform::avro::Encoder<UserSnapshot>,
-    users: Arc<Users>,
-    claims: Arc<EmailClaims>,
-}
-
-impl UserTopic {
-    /// Publishes what `users` says.
-    pub fn new(
-        producer: Producer,
-        encoder: platform::avro::Encoder<UserSnapshot>,
-        users: Arc<Users>,
-        claims: Arc<EmailClaims>,
-    ) -> Self {
-        Self {
-            producer,
-            encoder,
-            users,
-            claims,
-        }
-    }
+    /// Where to.
+    pub producer: Producer,
+    /// In which form.
+    pub encoder: platform::avro::Encoder<UserSnapshot>,
+    /// What there is to say.
+    pub users: Arc<Users>,
+    /// What goes with a user who is erased: the address,
+    pub claims: Arc<EmailClaims>,
+    /// what was written to support,
+    pub desk: Arc<Desk>,
+    /// and from where the user signed in.
+    pub recent_sign_ins: Arc<RecentSignIns>,
 }
 
 /// What the topic has to say of a user.
@@ -55,6 +49,15 @@ pub enum Known {
     Living(Box<User>),
     /// Erased: a tombstone.
     Erased,
+}
+
+impl UserTopic {
+    async fn finish_erasure(&self, id: Uuid, email: &Email) -> Result<(), CqlError> {
+        self.desk.erase_of(id).await?;
+        self.recent_sign_ins.erase_of(id).await?;
+        self.claims.release(&email.key(), id).await?;
+        self.users.finish_erasure(id).await
+    }
 }
 
 impl Published for UserTopic {
@@ -69,8 +72,8 @@ impl Published for UserTopic {
         match self.users.find_state(id).await? {
             State::Living(account) => Ok(Some(Known::Living(Box::new(account.user)))),
             State::Erasing(email) => {
-                self.claims.release(&email.key(), id).await?;
-                self.users.finish_erasure(id).await?;
+                // Apart: it would make the future of every change large.
+                Box::pin(self.finish_erasure(id, &email)).await?;
                 Ok(Some(Known::Erased))
             }
             State::Erased => Ok(Some(Known::Erased)),

@@ -53,6 +53,9 @@ async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
             json!({"current_password": PASSWORD, "new_password": "another passphrase"})
         }
         "PUT /v1/users/{id}/roles" => json!({"roles": ["gate"]}),
+        "POST /v1/support/cases" => json!({"subject": "Help", "message": "Please."}),
+        "PATCH /v1/support/cases/{id}" => json!({"status": "closed"}),
+        "POST /v1/support/cases/{id}/messages" => json!({"message": "Please."}),
         "POST /v1/events" | "PUT /v1/events/{id}" => concert("A concert", 30),
         "POST /v1/events/{id}/ticket-types" => TicketType::vip(5).body(),
         "PUT /v1/events/{id}/ticket-types/{ticket_type_id}" => TicketType::general(20).body(),
@@ -75,6 +78,7 @@ async fn prepared(
     let (method, path) = row.call.split_once(' ').context("method and path")?;
     let path = path
         .replace("{id}", &thing.id.to_string())
+        .replace("{user_id}", &thing.id.to_string())
         .replace("{ticket_type_id}", &thing.ticket_type.to_string());
     let mut call = world.stack.gateway().call(method.parse()?, path);
     call = call.if_match("*").idempotency_key(&new_id().to_string());

@@ -5,7 +5,7 @@ use e2e::events::concert;
 use e2e::users::id_of;
 use e2e::wait::SOON;
 use e2e::{PublishedEvent, Stack, TicketType, User, eventually, orders};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::callers::{CUSTOMER, ORGANIZER, another};
@@ -13,7 +13,7 @@ use crate::callers::{CUSTOMER, ORGANIZER, another};
 /// What a call is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Thing {
-    /// `{id}` of the path.
+    /// `{id}` of the path, or `{user_id}`.
     pub(crate) id: Uuid,
     /// `{ticket_type_id}` of the path, where the thing has one.
     pub(crate) ticket_type: Uuid,
@@ -71,6 +71,7 @@ impl World {
                 (order, nothing)
             }
             "a mail" => (self.mail().await?, nothing),
+            "a case" => (self.case().await?, nothing),
             "a user" => (self.stack.customer().await?.id, nothing),
             other => anyhow::bail!("nobody knows how to make {other:?}"),
         };
@@ -96,6 +97,13 @@ impl World {
         let buyer = self.caller(CUSTOMER)?;
         let order = orders::place(self.stack.checkout(), buyer, self.on_sale.id, &lines);
         id_of(&order.send().await?.expect(201)?)
+    }
+
+    async fn case(&self) -> anyhow::Result<Uuid> {
+        let body = json!({"subject": "Help", "message": "Please."});
+        let call = self.stack.identity().post("/v1/support/cases");
+        let opened = call.by(self.caller(CUSTOMER)?).json(&body);
+        id_of(&opened.send().await?.expect(201)?)
     }
 
     /// The one that asks the customer to prove the address.

@@ -92,9 +92,14 @@ impl PageQuery {
         usize::from(self.limit.unwrap_or(DEFAULT_PAGE_LIMIT))
     }
 
+    /// The cursor as it was sent, for whoever hands it on to where it came from.
+    pub fn cursor_text(&self) -> Option<&str> {
+        self.cursor.as_deref().filter(|text| !text.is_empty())
+    }
+
     /// Where the page begins: what [`Page::new`] or [`Page::cut`] was given. 422 for a cursor that is not ours.
     pub fn cursor<C: DeserializeOwned>(&self) -> Result<Option<C>, Problem> {
-        match self.cursor.as_deref().filter(|text| !text.is_empty()) {
+        match self.cursor_text() {
             Some(text) => decode_cursor(text)
                 .map(Some)
                 .ok_or_else(|| Problem::invalid("?cursor", "invalid", "not a cursor of this list")),

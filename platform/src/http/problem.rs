@@ -71,6 +71,7 @@ codes! {
     AlreadyPaid "already-paid" 409 "The order is paid";
     PaymentInProgress "payment-in-progress" 409 "A payment of the order is under way";
     TooManyAttempts "too-many-attempts" 409 "Too many attempts to pay the order";
+    CaseFull "case-full" 409 "The case takes no more messages";
     NotPaid "not-paid" 409 "The order is not paid";
     UseRefund "use-refund" 409 "A paid order is refunded, not cancelled";
     AlreadyRefunded "already-refunded" 409 "The order was refunded";

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod cursor;
 pub mod idempotency;
+pub mod order_page;
 pub mod orders;
 pub mod payments;
 pub mod quantities;

@@ -17,16 +17,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::changes::answer;
-use super::cursor::position;
 use super::idempotency::fingerprint;
+use super::order_page::page_of;
 use super::refusals;
-use super::shapes::{OrderOut, order_out};
+use super::shapes::OrderOut;
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
 use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
 
 pub mod cancel;
+pub mod of_user;
 pub mod refund;
 
 /// An event that was just published is waited for this long.
@@ -214,32 +215,7 @@ pub async fn list(
     caller: Caller,
     page: PageQuery,
 ) -> Result<axum::Json<Page<OrderOut>>, Problem> {
-    let after = position(&page)?;
-    let limit = page.limit();
-    let positions = app
-        .orders
-        .list_by_user(caller.user_id, after, limit + 1)
-        .await
-        .map_err(refusals::database)?;
-    let page = Page::cut(positions, limit, |position| *position);
-    let orders = app
-        .orders
-        .find_all(page.items.iter().map(|(_, id)| *id))
-        .await
-        .map_err(refusals::database)?;
-    let events = app
-        .events
-        .of_tickets(&orders)
-        .await
-        .map_err(refusals::database)?;
-    let items = orders
-        .iter()
-        .map(|order| order_out(order, &events, &app.ticket_signer))
-        .collect();
-    Ok(axum::Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    }))
+    page_of(&app, caller.user_id, &page).await
 }
 
 /// One order

@@ -5,6 +5,7 @@ mod cancelled_events;
 mod commands;
 mod endings;
 mod expiry;
+mod of_user;
 mod orders;
 mod payments;
 mod sold_out;

@@ -58,6 +58,8 @@ pub struct LimitConfig {
     pub mails: Rate,
     /// Links of mails used from one address (`IDENTITY_LIMIT_LINKS`).
     pub links: Rate,
+    /// Messages to support of one account (`IDENTITY_LIMIT_CASE_MESSAGES`).
+    pub case_messages: Rate,
 }
 
 impl LimitConfig {
@@ -70,6 +72,7 @@ impl LimitConfig {
         let mail_requests = env.or("IDENTITY_LIMIT_MAIL_REQUESTS", Rate::new(20, 10 * 60));
         let mails = env.or("IDENTITY_LIMIT_MAILS", Rate::new(5, 60 * 60));
         let links = env.or("IDENTITY_LIMIT_LINKS", Rate::new(30, 10 * 60));
+        let case_messages = env.or("IDENTITY_LIMIT_CASE_MESSAGES", Rate::new(30, 60 * 60));
         Some(Self {
             sign_ins: sign_ins?,
             guesses: guesses?,
@@ -78,6 +81,7 @@ impl LimitConfig {
             mail_requests: mail_requests?,
             mails: mails?,
             links: links?,
+            case_messages: case_messages?,
         })
     }
 }

@@ -47,7 +47,19 @@ actions! {
     RolesChanged "roles-changed",
     /// A user was erased.
     Erased "erased",
-    /// Somebody asked for what is for admins.
+    /// A customer opened a support case.
+    CaseOpened "case-opened",
+    /// Somebody wrote a message in a case.
+    CaseWritten "case-written",
+    /// Somebody said whose turn it is in a case.
+    CaseChanged "case-changed",
+    /// Support looked at somebody's case.
+    CaseSeen "case-seen",
+    /// Support looked at a list of cases.
+    CasesListed "cases-listed",
+    /// Support looked at a customer.
+    CustomerSeen "customer-seen",
+    /// Somebody asked for what is for admins, or for support.
     Denied "denied",
     /// The next signing key was made, from the command line.
     KeysRotated "keys-rotated",

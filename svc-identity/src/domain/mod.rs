@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod audit;
+pub mod case;
 pub mod email;
 pub mod key_ring;
+pub mod line;
 pub mod locale;
 pub mod mail_link;
 pub mod name;

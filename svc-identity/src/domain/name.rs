@@ -1,15 +1,7 @@
 //! Names of people.
 
-use platform::text::is_invisible;
-
 use super::NotAllowed;
-
-/// Longest name, in characters.
-pub const MAX_NAME_CHARS: usize = 200;
-
-const LENGTH: NotAllowed = NotAllowed::new("length", "1 to 200 characters");
-const VISIBLE: NotAllowed = NotAllowed::new("form", "something that can be seen");
-const FORM: NotAllowed = NotAllowed::new("form", "one line of text without control characters");
+use super::line::visible_line;
 
 /// What a person wants to be called: any text of one line. Nobody's name has to have two parts or Latin letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,21 +10,7 @@ pub struct Name(String);
 impl Name {
     /// Reads a name; spaces around it are dropped.
     pub fn parse(text: &str) -> Result<Self, NotAllowed> {
-        let text = text.trim();
-        if !(1..=MAX_NAME_CHARS).contains(&text.chars().count()) {
-            return Err(LENGTH);
-        }
-        // It is printed on tickets and stands in headers of mails; U+2028 and U+2029 break lines as well.
-        if text
-            .chars()
-            .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
-        {
-            return Err(FORM);
-        }
-        if is_invisible(text) {
-            return Err(VISIBLE);
-        }
-        Ok(Self(text.to_owned()))
+        Ok(Self(visible_line(text)?.to_owned()))
     }
 
     /// The name.
@@ -44,6 +22,7 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::line::{FORM, LENGTH, MAX_LINE_CHARS};
     use proptest::prelude::*;
 
     #[test]
@@ -69,8 +48,8 @@ mod tests {
 
     #[test]
     fn the_length_counts_characters() {
-        assert!(Name::parse(&"ü".repeat(MAX_NAME_CHARS)).is_ok());
-        assert_eq!(Name::parse(&"ü".repeat(MAX_NAME_CHARS + 1)), Err(LENGTH));
+        assert!(Name::parse(&"ü".repeat(MAX_LINE_CHARS)).is_ok());
+        assert_eq!(Name::parse(&"ü".repeat(MAX_LINE_CHARS + 1)), Err(LENGTH));
     }
 
     proptest! {

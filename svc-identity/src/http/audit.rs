@@ -7,7 +7,7 @@ use platform::http::{Json, Page, PageQuery, Problem};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::admin::Admin;
+use super::staff::Admin;
 use super::store_problem;
 use crate::app::App;
 use crate::domain::audit::{Deed, Entry, Outcome, Place};
@@ -20,7 +20,9 @@ pub struct EntryOut {
     at: Timestamp,
     /// `registered`, `signed-in`, `sign-in-failed`, `signed-out`, `refresh-token-reused`, `profile-changed`,
     /// `password-changed`, `password-change-failed`, `password-reset-asked`, `password-reset`, `email-verified`,
-    /// `roles-changed`, `erased`, `denied`, `keys-rotated`.
+    /// `roles-changed`, `erased`,
+    /// `case-opened`, `case-written`, `case-changed`, `case-seen`,
+    /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`.
     #[schema(example = "roles-changed")]
     action: String,
     /// Who did it; null for who is not signed in.

@@ -1,12 +1,15 @@
 //! Handlers: parse, decide, store, answer. One file per noun.
 
-pub mod admin;
 pub mod audit;
+pub mod case_shapes;
+pub mod cases;
+pub mod customers;
 pub mod keys;
 pub mod mail_links;
 pub mod me;
 pub mod service_tokens;
 pub mod sessions;
+pub mod staff;
 pub mod to_the_end;
 pub mod user_shapes;
 pub mod users;
@@ -17,9 +20,11 @@ use uuid::Uuid;
 
 use crate::accounts::AccountError;
 use crate::app::App;
+use crate::desk::DeskError;
 use crate::domain::NotAllowed;
 use crate::domain::account::Account;
 use crate::domain::audit::Deed;
+use crate::domain::case::{Full, MAX_MESSAGES};
 use crate::domain::profile::ProfileChange;
 use crate::domain::user::User;
 use crate::password::PoolError;
@@ -67,6 +72,24 @@ fn store_problem(error: CqlError) -> Problem {
 impl From<TrailError> for Problem {
     fn from(error: TrailError) -> Self {
         Self::unavailable(error)
+    }
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::NotFound => Self::new(Code::NotFound),
+            DeskError::Stale => Self::new(Code::Stale),
+            DeskError::Full(full) => full.into(),
+            DeskError::Store(error) => store_problem(error),
+        }
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        let detail = format!("it has {MAX_MESSAGES} messages: open another one");
+        Self::new(Code::CaseFull).detail(detail)
     }
 }
 

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::admin::Admin;
+use super::staff::Admin;
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find, store_problem};
 use crate::accounts::NewAccount;

@@ -22,6 +22,7 @@ fn limits(sign_ins: u32, strangers: u32) -> Limits {
         mail_requests: rate(2),
         mails: rate(2),
         links: rate(2),
+        case_messages: rate(2),
     })
 }
 

@@ -1,6 +1,9 @@
 //! CQL: its texts, and rows to values and back.
 
 pub mod audit_entries;
+pub mod case_places;
+mod case_row;
+pub mod cases;
 pub mod email_claims;
 pub mod mail_links;
 pub mod recent_sign_ins;

@@ -19,6 +19,7 @@ pub struct RecentSignIns {
     session: Arc<Session>,
     insert: PreparedStatement,
     find: PreparedStatement,
+    erase_of: PreparedStatement,
 }
 
 impl RecentSignIns {
@@ -27,9 +28,11 @@ impl RecentSignIns {
         const INSERT: &str =
             "INSERT INTO recent_sign_ins (user_id, client) VALUES (?, ?) USING TTL ?";
         const FIND: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? AND client = ?";
+        const ERASE_OF: &str = "DELETE FROM recent_sign_ins WHERE user_id = ?";
         Ok(Self {
             insert: cql::prepare(&session, INSERT).await?,
             find: cql::prepare(&session, FIND).await?,
+            erase_of: cql::prepare(&session, ERASE_OF).await?,
             session,
         })
     }
@@ -38,6 +41,13 @@ impl RecentSignIns {
     pub async fn insert(&self, user_id: Uuid, client: IpAddr) -> Result<(), CqlError> {
         let values = (user_id, client.to_string(), seconds(KEPT_FOR));
         self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+
+    /// Forgets all of a user's.
+    pub async fn erase_of(&self, user_id: Uuid) -> Result<(), CqlError> {
+        let session = &self.session;
+        session.execute_unpaged(&self.erase_of, (user_id,)).await?;
         Ok(())
     }
 

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 const SOON: Duration = Duration::from_secs(20);
 
 /// The entries of these requests, by request id. Pages are small, so that there are many.
-async fn entries(stack: &Stack, request_ids: &[String]) -> anyhow::Result<BTreeMap<String, Value>> {
+pub(crate) async fn entries(
+    stack: &Stack,
+    request_ids: &[String],
+) -> anyhow::Result<BTreeMap<String, Value>> {
     let admin = stack.admin_token().await?;
     let mut found = BTreeMap::new();
     let mut path = "/v1/audit?limit=20".to_owned();

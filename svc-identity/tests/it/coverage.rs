@@ -16,14 +16,21 @@ const OPEN: [&str; 8] = [
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 6] = [
+const SIGNED_IN: [&str; 11] = [
     "DELETE /v1/sessions/current",
     "DELETE /v1/users/me",
+    "GET /v1/support/cases",
+    "GET /v1/support/cases/{id}",
     "GET /v1/users/me",
+    "PATCH /v1/support/cases/{id}",
     "PATCH /v1/users/me",
     "POST /v1/email-verifications",
+    "POST /v1/support/cases",
+    "POST /v1/support/cases/{id}/messages",
     "POST /v1/users/me/password",
 ];
+/// What support may call, and admins.
+const DESK: [&str; 1] = ["GET /v1/support/customers/{user_id}"];
 /// What admins may call.
 const ADMIN: [&str; 6] = [
     "DELETE /v1/users/{id}",
@@ -37,7 +44,8 @@ const ADMIN: [&str; 6] = [
 /// A call of an operation, with an id that nobody has, and without a body.
 fn call(stack: &Stack, operation: &str) -> Call {
     let (method, path) = operation.split_once(' ').expect("method and path");
-    let path = path.replace("{id}", &new_id().to_string());
+    let id = new_id().to_string();
+    let path = path.replace("{id}", &id).replace("{user_id}", &id);
     stack
         .identity()
         .call(method.parse().expect("a method"), path)
@@ -60,7 +68,7 @@ async fn every_operation_is_open_or_closed() -> anyhow::Result<()> {
         })
         .collect();
     operations.sort();
-    let mut known: Vec<&str> = [OPEN.as_slice(), &SIGNED_IN, &ADMIN].concat();
+    let mut known: Vec<&str> = [OPEN.as_slice(), &SIGNED_IN, &DESK, &ADMIN].concat();
     known.sort_unstable();
     assert_eq!(operations, known);
     Ok(())
@@ -69,7 +77,7 @@ async fn every_operation_is_open_or_closed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn closed_operations_want_a_token_before_anything_else() -> anyhow::Result<()> {
     let stack = Stack::from_env();
-    for operation in SIGNED_IN.into_iter().chain(ADMIN) {
+    for operation in SIGNED_IN.into_iter().chain(DESK).chain(ADMIN) {
         let answer = call(&stack, operation).send().await?;
         assert!(answer.header("www-authenticate").is_some(), "{answer}");
         answer.expect_problem(401, "unauthenticated")?;
@@ -89,7 +97,8 @@ async fn what_admins_may_call_nobody_else_may() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     for role in [Role::Customer, Role::Organizer, Role::Gate, Role::Support] {
         let user = stack.user(&[role]).await?;
-        for operation in ADMIN {
+        let for_desk = DESK.into_iter().filter(|_| role != Role::Support);
+        for operation in ADMIN.into_iter().chain(for_desk) {
             call(&stack, operation)
                 .by(&user)
                 .send()

@@ -9,6 +9,7 @@ use scylla::value::{CqlTimestamp, Row};
 use serde_json::json;
 
 use crate::crashes::database;
+use crate::me;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -61,12 +62,7 @@ async fn whoever_erases_himself_is_gone() -> anyhow::Result<()> {
     assert_eq!(tombstone.name, "");
     is_gone(&stack, &user).await?;
     // The access token is still good, and names nobody.
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     me.expect_problem(404, "not-found")?;
     erase().send().await?.expect_problem(404, "not-found")?;
     let body = json!({"refresh_token": user.refresh_token});

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::crashes::database;
+use crate::me;
 use crate::own::Own;
 
 async fn hash_of(stack: &Stack, user: &User) -> anyhow::Result<String> {
@@ -41,12 +42,7 @@ async fn a_password_is_hashed_anew_when_its_owner_signs_in() -> anyhow::Result<(
     assert!(renewed.contains(",t=12,"), "{renewed}");
 
     // Nobody can tell: the version is the same, and so are the sessions.
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!(me.etag()?, "\"1\"");
     let body = json!({"refresh_token": user.refresh_token});
     let refresh = stack.identity().post("/v1/sessions/refresh").json(&body);

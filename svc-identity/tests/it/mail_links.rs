@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::crashes::{database, owe_in};
+use crate::me;
 
 const SOON: Duration = Duration::from_secs(30);
 const NEW: &str = "a passphrase for another day";
@@ -71,12 +72,7 @@ async fn who_registers_proves_the_address_by_a_mail() -> anyhow::Result<()> {
     assert_eq!(verify(&stack, &asked.token).await?.status, 204);
     let snapshot: UserSnapshot = next(&mut users, user.id).await?;
     assert!(snapshot.email_verified);
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!(
         (me.etag()?.as_str(), &me.body["email_verified"]),
         ("\"2\"", &json!(true))
@@ -148,12 +144,7 @@ async fn who_forgot_the_password_chooses_another_one_and_every_session_ends() ->
         .await?
         .expect_problem(401, "unauthenticated")?;
     // Whoever came by the link reads mail at the address.
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!(me.expect(200)?["email_verified"], true);
     is_dead(reset(&stack, &token, NEW).await?)?;
     Ok(())

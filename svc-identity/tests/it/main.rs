@@ -3,8 +3,11 @@
 mod admin;
 mod audit;
 mod bad_input;
+mod case_limits;
+mod cases;
 mod coverage;
 mod crashes;
+mod customers;
 mod erasure;
 mod first_admin;
 mod hash_cost;
@@ -19,9 +22,16 @@ mod roles;
 mod sessions;
 
 use e2e::users::fresh_email;
+use e2e::{Answer, Stack, User};
 use serde_json::{Value, json};
 
 /// A body that registers somebody new.
 fn registration() -> Value {
     json!({"email": fresh_email("identity"), "password": e2e::PASSWORD, "name": "Test"})
+}
+
+/// What the user sees of himself.
+async fn me(stack: &Stack, user: &User) -> anyhow::Result<Answer> {
+    let call = stack.identity().get("/v1/users/me").by(user);
+    call.send().await
 }

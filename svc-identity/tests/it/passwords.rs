@@ -4,6 +4,8 @@ use e2e::{Answer, PASSWORD, Stack, User};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use crate::me;
+
 async fn change(stack: &Stack, user: &User, current: &str, new: &str) -> anyhow::Result<Answer> {
     let body = json!({"current_password": current, "new_password": new});
     let call = stack.identity().post("/v1/users/me/password").by(user);
@@ -40,12 +42,7 @@ async fn a_new_password_ends_all_sessions_at_once() -> anyhow::Result<()> {
     let new = new.expect(200)?;
     refresh(&stack, &new["refresh_token"]).await?.expect(200)?;
     // The access token ends by itself; nobody knows the password by it.
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!(me.etag()?, "\"2\"");
     Ok(())
 }

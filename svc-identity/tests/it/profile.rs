@@ -7,6 +7,8 @@ use futures::future::join_all;
 use schemas::identity::UserSnapshot;
 use serde_json::{Value, json};
 
+use crate::me;
+
 const SOON: Duration = Duration::from_secs(20);
 
 async fn patch(stack: &Stack, user: &User, etag: &str, body: Value) -> anyhow::Result<Answer> {
@@ -28,8 +30,7 @@ async fn a_change_shows_to_me_and_to_the_other_services() -> anyhow::Result<()> 
         (&json!("Zoë"), &json!("+33612345678"), &json!("es"))
     );
     assert_eq!(changed["email"], user.email);
-    let me = || stack.identity().get("/v1/users/me").by(&user).send();
-    let shown = me().await?;
+    let shown = me(&stack, &user).await?;
     assert_eq!(shown.etag()?, "\"2\"");
     assert_eq!(shown.expect(200)?, changed);
     let (_, snapshot) = topic.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
@@ -79,12 +80,7 @@ async fn a_change_starts_from_the_version_that_was_seen() -> anyhow::Result<()> 
     for answer in lost {
         answer.expect_problem(412, "stale")?;
     }
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!((me.etag()?.as_str(), &me.body), ("\"2\"", &won[0].body));
     Ok(())
 }
@@ -112,12 +108,7 @@ async fn a_change_that_is_wrong_names_the_field() -> anyhow::Result<()> {
             "{problem}"
         );
     }
-    let me = stack
-        .identity()
-        .get("/v1/users/me")
-        .by(&user)
-        .send()
-        .await?;
+    let me = me(&stack, &user).await?;
     assert_eq!(me.etag()?, "\"1\"");
     Ok(())
 }

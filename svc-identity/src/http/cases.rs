@@ -1,0 +1,303 @@
+//! Support cases: customers open and read their own, support reads and answers all.
+
+use std::net::IpAddr;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use platform::auth::Caller;
+use platform::clock::Timestamp;
+use platform::http::client::Client;
+use platform::http::problem::ProblemBody;
+use platform::http::{Code, IfMatch, Json, Page, PageAmong, PageQuery, Path, Problem, Query};
+use platform::ids::new_id;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::case_shapes::{CaseChangeIn, CaseIn, CaseOut, HeadOut, MessageIn, answer};
+use super::staff::DESK;
+use super::{find, store_problem};
+use crate::app::App;
+use crate::desk::Wanted;
+use crate::domain::NotAllowed;
+use crate::domain::audit::{Action, Deed};
+use crate::domain::case::{Author, Case, Place, Status};
+
+/// Which cases.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct CasesIn {
+    /// In this status: `open`, `pending` or `closed`.
+    status: Option<String>,
+    /// Of this customer; only support may ask for another one's.
+    user_id: Option<Uuid>,
+    /// Read by [`PageAmong`]; named here since other names are refused.
+    #[serde(rename = "cursor")]
+    #[param(ignore)]
+    _cursor: Option<String>,
+    #[serde(rename = "limit")]
+    #[param(ignore)]
+    _limit: Option<String>,
+}
+
+/// Open a case
+///
+/// An `order_id` must be one of the caller's own orders, which svc-checkout is asked: while it is away a case with one is
+/// 503, and one without is opened.
+#[utoipa::path(
+    post, path = "/v1/support/cases", tag = "support", security(("bearer" = [])),
+    request_body = CaseIn,
+    responses(
+        (status = 201, body = CaseOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn open_case(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    Json(wanted): Json<CaseIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let now = Timestamp::now_millis();
+    let case = wanted.check(new_id(), caller.user_id, now)?;
+    app.limits.case_message(caller.user_id)?;
+    // A question, a read and three writes: large, and so apart.
+    let opened = Box::pin(async {
+        if let Some(order_id) = case.head.order_id {
+            check_order(&app, caller.user_id, order_id).await?;
+        }
+        let is_there = async { find(&app, caller.user_id).await.map(drop) };
+        app.desk.open(&case, is_there).await
+    });
+    let deed = Deed {
+        action: Action::CaseOpened,
+        actor_id: Some(caller.user_id),
+        user_id: Some(caller.user_id),
+        client: Some(client),
+    };
+    app.trail.around(deed, opened).await?;
+    Ok((StatusCode::CREATED, answer(case)))
+}
+
+async fn check_order(app: &App, user_id: Uuid, order_id: Uuid) -> Result<(), Problem> {
+    match app.checkout.has_order(user_id, order_id).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let detail = "the id of one of your own orders";
+            Err(Problem::invalid("/order_id", "unknown", detail))
+        }
+        Err(error) => Err(Problem::unavailable(error)
+            .detail("orders cannot be looked up at the moment: leave order_id out, or try again")),
+    }
+}
+
+/// Cases, newest first: one's own; support and admin see all
+///
+/// Without their messages. A page may have fewer than `limit` items, even none, and still not be the last one.
+#[utoipa::path(
+    get, path = "/v1/support/cases", tag = "support", security(("bearer" = [])),
+    params(CasesIn, PageQuery),
+    responses(
+        (status = 200, body = Page<HeadOut>),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: another customer's, for support", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn list_cases(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    Query(query): Query<CasesIn>,
+    PageAmong(page): PageAmong,
+) -> Result<Json<Page<HeadOut>>, Problem> {
+    let status = query.status.as_deref().map(Status::parse).transpose();
+    let wanted = Wanted {
+        user_id: query.user_id,
+        status: status
+            .map_err(|NotAllowed { rule, allowed }| Problem::invalid("?status", rule, allowed))?,
+    };
+    let before = match page.cursor::<(i64, Uuid)>()? {
+        Some((millis, id)) => Place {
+            opened_at: Timestamp::from_millis(millis),
+            id,
+        },
+        None => Place::newest(Timestamp::now()),
+    };
+    let wanted = if caller.roles.contains_any(&DESK) {
+        let deed = Deed {
+            action: Action::CasesListed,
+            actor_id: Some(caller.user_id),
+            user_id: wanted.user_id,
+            client: Some(client),
+        };
+        app.trail.record(deed).await?;
+        wanted
+    } else if wanted.user_id.is_none_or(|id| id == caller.user_id) {
+        Wanted {
+            user_id: Some(caller.user_id),
+            ..wanted
+        }
+    } else {
+        return Err(Problem::new(Code::Forbidden));
+    };
+    let listed = app.desk.list(wanted, before, page.limit()).await;
+    let (cases, next) = listed.map_err(store_problem)?;
+    let next = next.map(|place| (place.opened_at.as_millis(), place.id));
+    Ok(Json(Page::new(cases, next.as_ref()).map(HeadOut::from)))
+}
+
+/// One case: one's own; support and admin see all
+#[utoipa::path(
+    get, path = "/v1/support/cases/{id}", tag = "support", security(("bearer" = [])),
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, body = CaseOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: not there, or not yours", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn show_case(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<impl IntoResponse, Problem> {
+    let found = app.desk.cases.find(id).await.map_err(store_problem)?;
+    let case = found.ok_or(Code::NotFound)?;
+    if let Author::Support = part_of(&caller, &case)? {
+        let deed = Deed {
+            action: Action::CaseSeen,
+            actor_id: Some(caller.user_id),
+            user_id: Some(case.head.user_id),
+            client: Some(client),
+        };
+        app.trail.record(deed).await?;
+    }
+    Ok(answer(case))
+}
+
+/// Say whose turn it is
+///
+/// Customers close their own cases and open them again; that it is their turn (`pending`) is for support to say.
+#[utoipa::path(
+    patch, path = "/v1/support/cases/{id}", tag = "support", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen, if it matters"),
+    ),
+    request_body = CaseChangeIn,
+    responses(
+        (status = 200, body = CaseOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 403, description = "`forbidden`: `pending`, for support", body = ProblemBody),
+        (status = 404, description = "`not-found`: not there, or not yours", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn change_case(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    if_match: Option<IfMatch>,
+    Json(wanted): Json<CaseChangeIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let status = wanted.check()?;
+    let now = Timestamp::now_millis();
+    let changed = app.desk.change(id, |case| {
+        let part = part_of(&caller, &case)?;
+        if (part, status) == (Author::Customer, Status::Pending) {
+            let detail = "open or closed; whose turn it is otherwise is for support to say";
+            return Err(Problem::new(Code::Forbidden).detail(detail));
+        }
+        if let Some(if_match) = &if_match {
+            if_match.check(case.head.version)?;
+        }
+        Ok(case.with_status(status, now))
+    });
+    let deed = about_case(Action::CaseChanged, &app, &caller, client, id).await?;
+    let case = app.trail.around(deed, changed).await?;
+    Ok(answer(case))
+}
+
+/// Write to support, or answer
+///
+/// Then it is the other's turn: a customer's message opens the case, also a closed one, support's makes it `pending`.
+#[utoipa::path(
+    post, path = "/v1/support/cases/{id}/messages", tag = "support", security(("bearer" = [])),
+    params(("id" = Uuid, Path)),
+    request_body = MessageIn,
+    responses(
+        (status = 201, body = CaseOut, headers(("ETag" = String))),
+        (status = 401, description = "`unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: not there, or not yours", body = ProblemBody),
+        (status = 409, description = "`case-full`: it has 100 messages", body = ProblemBody),
+        (status = 412, description = "`stale`: others write faster", body = ProblemBody),
+        (status = 422, description = "`invalid`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn write_message(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(wanted): Json<MessageIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let text = wanted.check()?;
+    if !caller.roles.contains_any(&DESK) {
+        app.limits.case_message(caller.user_id)?;
+    }
+    let now = Timestamp::now_millis();
+    let changed = app.desk.change(id, |case| {
+        let author = part_of(&caller, &case)?;
+        Ok::<_, Problem>(case.with_message(author, text.clone(), now)?)
+    });
+    let deed = about_case(Action::CaseWritten, &app, &caller, client, id).await?;
+    let case = app.trail.around(deed, changed).await?;
+    Ok((StatusCode::CREATED, answer(case)))
+}
+
+/// What the caller is in the case; 404 where it is nobody's business of his. Whoever works at the desk and asks for help is
+/// a customer of his own case.
+fn part_of(caller: &Caller, case: &Case) -> Result<Author, Problem> {
+    if case.head.user_id == caller.user_id {
+        Ok(Author::Customer)
+    } else if caller.roles.contains_any(&DESK) {
+        Ok(Author::Support)
+    } else {
+        Err(Problem::new(Code::NotFound))
+    }
+}
+
+/// What the caller is about to do to the case, if it is his to do something to.
+async fn about_case(
+    action: Action,
+    app: &App,
+    caller: &Caller,
+    client: IpAddr,
+    id: Uuid,
+) -> Result<Deed, Problem> {
+    let heads = app.desk.cases.heads(vec![id]).await;
+    let heads = heads.map_err(store_problem)?;
+    let is_mine = |user_id| user_id == caller.user_id || caller.roles.contains_any(&DESK);
+    let user_id = heads.first().map(|head| head.user_id);
+    let user_id = user_id.filter(|user_id| is_mine(*user_id));
+    Ok(Deed {
+        action,
+        actor_id: Some(caller.user_id),
+        user_id: Some(user_id.ok_or(Code::NotFound)?),
+        client: Some(client),
+    })
+}
