@@ -51,6 +51,7 @@ const OWN: &[&str] = &[
     "GET /v1/support/cases",
     "GET /v1/tickets",
     "GET /v1/users/me",
+    "GET /v1/users/me/export",
     "POST /v1/email-verifications",
 ];
 

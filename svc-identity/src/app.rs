@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::http::to_the_end::AtWork;
 use crate::limits::Limits;
 use crate::mail_requests::MailRequests;
+use crate::mailer::Mailer;
 use crate::password::Passwords;
 use crate::service_secrets::ServiceSecrets;
 use crate::store::recent_sign_ins::RecentSignIns;
@@ -52,6 +53,8 @@ pub struct App {
     pub desk: Arc<Desk>,
     /// Knows who ordered what.
     pub checkout: Arc<Checkout>,
+    /// Knows what was written to whom.
+    pub mailer: Arc<Mailer>,
     /// Signs access tokens.
     pub tokens: Arc<Tokens>,
     /// Which services may have a token.

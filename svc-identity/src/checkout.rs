@@ -4,7 +4,7 @@ use platform::http::Page;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::neighbour::{Neighbour, NeighbourError};
+use crate::neighbour::{All, Neighbour, NeighbourError};
 
 /// The way to svc-checkout.
 pub struct Checkout(pub Neighbour);
@@ -19,6 +19,16 @@ impl Checkout {
     ) -> Result<Page<Value>, NeighbourError> {
         let path = format!("/internal/users/{user_id}/orders");
         self.0.page(&path, cursor, limit).await
+    }
+
+    /// The same of all orders, `limit` at most.
+    pub async fn all_orders_of(
+        &self,
+        user_id: Uuid,
+        limit: usize,
+    ) -> Result<All<Value>, NeighbourError> {
+        let path = format!("/internal/users/{user_id}/orders");
+        self.0.all(&path, limit).await
     }
 
     /// Whether the order is this user's.

@@ -8,11 +8,13 @@ pub mod checkout;
 pub mod config;
 pub mod desk;
 pub mod domain;
+pub mod export;
 pub mod first_admin;
 pub mod http;
 pub mod jobs;
 pub mod limits;
 pub mod mail_requests;
+pub mod mailer;
 pub mod neighbour;
 pub mod password;
 mod routes;
@@ -58,9 +60,9 @@ use crate::domain::audit::{Action, Deed, Outcome};
 use crate::http::to_the_end::AtWork;
 use crate::limits::Limits;
 use crate::mail_requests::{MailEncoders, MailRequests};
+use crate::mailer::Mailer;
 use crate::neighbour::Neighbour;
 use crate::password::Passwords;
-use crate::store::audit_entries::AuditEntries;
 use crate::store::case_places::CasePlaces;
 use crate::store::cases::Cases;
 use crate::store::email_claims::EmailClaims;
@@ -109,6 +111,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0009_support_cases",
         text: include_str!("../migrations/0009_support_cases.cql"),
+    },
+    Migration {
+        name: "0010_what_is_held",
+        text: include_str!("../migrations/0010_what_is_held.cql"),
     },
 ];
 
@@ -190,11 +196,9 @@ pub async fn run(
     let key_store = SigningKeys::new(Arc::clone(&session)).await?;
     let keys = signing_keys::open(&key_store, &vault).await?;
     let tokens = Arc::new(Tokens::new(config.auth.issuer.clone(), keys));
-    let checkout = Neighbour::new(
-        config.checkout_url,
-        config.neighbour_deadline,
-        Arc::clone(&tokens),
-    )?;
+    let neighbour = |url| Neighbour::new(url, config.neighbour_deadline, Arc::clone(&tokens));
+    let checkout = Arc::new(Checkout(neighbour(config.checkout_url)?));
+    let mailer = Arc::new(Mailer(neighbour(config.mailer_url)?));
     if let Some(first) = config.first_admin {
         first_admin::ensure(&accounts, &users, first).await?;
     }
@@ -209,16 +213,15 @@ pub async fn run(
         limits: Arc::new(Limits::new(&config.limits)),
         recent_sign_ins,
         at_work: at_work.clone(),
-        trail: Arc::new(Trail {
-            entries: AuditEntries::new(Arc::clone(&session), config.audit_kept_for).await?,
-        }),
+        trail: Arc::new(Trail::new(Arc::clone(&session), config.audit_kept_for).await?),
         verify_at_registration: config.verify_at_registration,
         users,
         passwords,
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
         desk,
-        checkout: Arc::new(Checkout(checkout)),
+        checkout,
+        mailer,
         tokens: Arc::clone(&tokens),
         service_secrets: Arc::new(config.service_secrets),
         verifier: Verifier::new(&config.auth)?,
@@ -266,9 +269,7 @@ pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
     let session = cql::connect(&config.cql).await?;
     let vault = Vault::new(&config.key_encryption_key)?;
     let store = SigningKeys::new(Arc::clone(&session)).await?;
-    let trail = Trail {
-        entries: AuditEntries::new(session, config.audit_kept_for).await?,
-    };
+    let trail = Trail::new(session, config.audit_kept_for).await?;
     let deed = Deed {
         action: Action::KeysRotated,
         actor_id: None,

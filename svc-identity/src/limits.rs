@@ -36,6 +36,7 @@ pub struct Limits {
     mails: Buckets,
     links: Buckets,
     case_messages: Buckets,
+    exports: Buckets,
 }
 
 /// Somebody tried too often.
@@ -68,6 +69,7 @@ impl Limits {
             mails: Buckets::new("mails", config.mails),
             links: Buckets::new("links", config.links),
             case_messages: Buckets::new("case-messages", config.case_messages),
+            exports: Buckets::new("exports", config.exports),
         }
     }
 
@@ -101,6 +103,11 @@ impl Limits {
     /// Somebody at `client` comes by the link in a mail.
     pub fn link(&self, client: IpAddr) -> Result<(), TooOften> {
         self.links.take(network(client))
+    }
+
+    /// Somebody wants all that is held about him.
+    pub fn export(&self, user_id: Uuid) -> Result<(), TooOften> {
+        self.exports.take(user_id)
     }
 
     /// A customer writes to support.

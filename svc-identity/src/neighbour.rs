@@ -9,6 +9,7 @@ use platform::clock::Timestamp;
 use platform::context::RequestContext;
 use platform::http::Page;
 use platform::http::header::{TRACEPARENT, X_REQUEST_ID};
+use platform::http::page::MAX_PAGE_LIMIT;
 use platform::ids::new_id;
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
@@ -22,6 +23,24 @@ use crate::tokens::Tokens;
 const SERVICE: &str = "svc-identity";
 /// Most bytes of an answer: a page of the largest orders, several times.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Items of a list.
+#[derive(Debug)]
+pub struct All<T> {
+    /// As many as were asked for, the newest.
+    pub items: Vec<T>,
+    /// There are more.
+    pub is_cut: bool,
+}
+
+impl<T> All<T> {
+    /// `limit` items of one more than that, or of fewer.
+    pub fn cut(mut items: Vec<T>, limit: usize) -> Self {
+        let is_cut = items.len() > limit;
+        items.truncate(limit);
+        Self { items, is_cut }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +109,24 @@ impl Neighbour {
         let body = self.get(path, &query).await?;
         let body = body.ok_or(NeighbourError::Unexpected(StatusCode::NOT_FOUND))?;
         Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// Up to `limit` items of the list at `path`, page by page; each of them has the deadline.
+    pub async fn all(&self, path: &str, limit: usize) -> Result<All<Value>, NeighbourError> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self
+                .page(path, cursor.as_deref(), MAX_PAGE_LIMIT.into())
+                .await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            let is_cut = items.len() > limit || (items.len() == limit && cursor.is_some());
+            if is_cut || cursor.is_none() {
+                items.truncate(limit);
+                return Ok(All { items, is_cut });
+            }
+        }
     }
 
     /// What is at `path`, if there is something.

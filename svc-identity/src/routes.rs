@@ -10,7 +10,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::to_the_end::to_the_end;
-use crate::http::{audit, cases, customers, keys, mail_links, me, service_tokens, sessions, users};
+use crate::http::{
+    audit, cases, customers, export, keys, mail_links, me, service_tokens, sessions, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +27,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(users::register, users::list))
         .routes(routes!(me::show_me, me::patch_me, me::erase_me))
         .routes(routes!(me::change_password))
+        .routes(routes!(export::export_me))
         .routes(routes!(users::show, users::patch, users::erase))
         .routes(routes!(users::put_roles))
         .routes(routes!(sessions::sign_in))
@@ -94,6 +97,7 @@ mod tests {
         DELETE /v1/users/me → erase_me
         GET /v1/users/me → show_me
         PATCH /v1/users/me → patch_me
+        GET /v1/users/me/export → export_me
         POST /v1/users/me/password → change_password
         DELETE /v1/users/{id} → erase
         GET /v1/users/{id} → show

@@ -4,20 +4,31 @@
 //! entry afterwards: whatever crashes or is away in between leaves an entry that says so, never a change without one.
 //! That a client who hangs up cannot come between the two is for `http::to_the_end`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::clock::Timestamp;
 use platform::context::RequestContext;
 use platform::cql::CqlError;
 use platform::http::Problem;
 use platform::ids::new_id;
+use scylla::client::session::Session;
 use uuid::Uuid;
 
 use crate::domain::audit::{Deed, Entry, Outcome};
+use crate::store::audit_by_user::AuditByUser;
 use crate::store::audit_entries::AuditEntries;
+
+/// Entries of one user that are read at once.
+const READS_AT_ONCE: usize = 16;
 
 /// Writes the trail.
 pub struct Trail {
     /// What was written.
     pub entries: AuditEntries,
+    /// Of whom.
+    by_user: AuditByUser,
 }
 
 /// What cannot be written down is not done.
@@ -26,6 +37,14 @@ pub struct Trail {
 pub struct TrailError(#[from] CqlError);
 
 impl Trail {
+    /// Prepares the statements. What is written ends after `kept_for`.
+    pub async fn new(session: Arc<Session>, kept_for: Duration) -> Result<Self, CqlError> {
+        Ok(Self {
+            entries: AuditEntries::new(Arc::clone(&session), kept_for).await?,
+            by_user: AuditByUser::new(session, kept_for).await?,
+        })
+    }
+
     /// Makes a change between its entry and the entry's end.
     pub async fn around<T>(
         &self,
@@ -56,14 +75,24 @@ impl Trail {
     /// Adds an entry about what is over, or about what nobody can go on with unless this succeeds.
     pub async fn record(&self, deed: Deed) -> Result<(), TrailError> {
         let entry = entry(deed, Some(Outcome::Done));
-        Ok(self.entries.insert(&entry).await?)
+        Ok(self.write(&entry).await?)
     }
 
     /// Adds an entry about what is about to be done.
     pub async fn begin(&self, deed: Deed) -> Result<Entry, TrailError> {
         let entry = entry(deed, None);
-        self.entries.insert(&entry).await?;
+        self.write(&entry).await?;
         Ok(entry)
+    }
+
+    async fn write(&self, entry: &Entry) -> Result<(), CqlError> {
+        let (actor, user) = (entry.deed.actor_id, entry.deed.user_id);
+        let users = actor.into_iter().chain(user.filter(|_| user != actor));
+        futures::try_join!(
+            self.entries.insert(entry),
+            self.by_user.insert(entry.place(), users),
+        )?;
+        Ok(())
     }
 
     /// Says how it ended, and whom it was about. Where that cannot be written, the entry goes on saying that nobody
@@ -73,7 +102,12 @@ impl Trail {
         if outcome == Outcome::Unknown {
             return;
         }
-        if let Err(error) = self.entries.end(entry, user_id, outcome).await {
+        let newly_known = user_id.filter(|_| entry.deed.user_id.is_none());
+        let ended = futures::try_join!(
+            self.entries.end(entry, user_id, outcome),
+            self.by_user.insert(entry.place(), newly_known),
+        );
+        if let Err(error) = ended {
             metrics::counter!("audit_entries_open_total").increment(1);
             let error: &dyn std::error::Error = &error;
             let (entry_id, outcome) = (entry.id, outcome.as_str());
@@ -84,6 +118,24 @@ impl Trail {
                 "an entry of the audit trail does not say how it ended"
             );
         }
+    }
+}
+
+impl Trail {
+    /// Up to `limit` entries of what a user did or what was done to him, newest first.
+    pub async fn of_user(
+        &self,
+        user_id: Uuid,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Entry<String>>, CqlError> {
+        let places = self.by_user.of_user(user_id, limit, now).await?;
+        let found: Vec<Option<Entry<String>>> = stream::iter(places)
+            .map(|place| self.entries.find(place))
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 }
 

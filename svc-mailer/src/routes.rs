@@ -1,6 +1,7 @@
 //! Every URL and its handler.
 
 use axum::Router;
+use axum::routing::get;
 use platform::http::docs::{self, BearerAuth};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,7 +30,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(state: AppState) -> Router {
     let (router, openapi) = api().split_for_parts();
     let openapi = docs::with_problems(openapi);
-    router.merge(docs::router(&openapi)).with_state(state)
+    router
+        .merge(docs::router(&openapi))
+        // Not in the document and not at the gateway: for svc-identity.
+        .route(
+            "/internal/users/{id}/notifications",
+            get(notification::list_of_user),
+        )
+        .with_state(state)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ _LIMITS_OF_ONE_ADDRESS = {
     "IDENTITY_LIMIT_MAILS": _MANY,
     "IDENTITY_LIMIT_LINKS": _MANY,
     "IDENTITY_LIMIT_CASE_MESSAGES": _MANY,
+    "IDENTITY_LIMIT_EXPORTS": _MANY,
 }
 
 
@@ -100,6 +101,7 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
             "IDENTITY_SECRET_OF_SVC_CATALOG": catalog_secret(stack),
             "CHECKOUT_URL": f"http://{stack.address('checkout')}",
+            "MAILER_URL": f"http://{stack.address('mailer')}",
             # Envoy, and all of this machine's programs that call the service past it.
             "TRUSTED_PROXIES": "127.0.0.1",
         } | _LIMITS_OF_ONE_ADDRESS

@@ -60,6 +60,8 @@ pub struct LimitConfig {
     pub links: Rate,
     /// Messages to support of one account (`IDENTITY_LIMIT_CASE_MESSAGES`).
     pub case_messages: Rate,
+    /// Exports of one account (`IDENTITY_LIMIT_EXPORTS`).
+    pub exports: Rate,
 }
 
 impl LimitConfig {
@@ -73,6 +75,7 @@ impl LimitConfig {
         let mails = env.or("IDENTITY_LIMIT_MAILS", Rate::new(5, 60 * 60));
         let links = env.or("IDENTITY_LIMIT_LINKS", Rate::new(30, 10 * 60));
         let case_messages = env.or("IDENTITY_LIMIT_CASE_MESSAGES", Rate::new(30, 60 * 60));
+        let exports = env.or("IDENTITY_LIMIT_EXPORTS", Rate::new(5, 60 * 60));
         Some(Self {
             sign_ins: sign_ins?,
             guesses: guesses?,
@@ -82,6 +85,7 @@ impl LimitConfig {
             mails: mails?,
             links: links?,
             case_messages: case_messages?,
+            exports: exports?,
         })
     }
 }

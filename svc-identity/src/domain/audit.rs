@@ -47,6 +47,8 @@ actions! {
     RolesChanged "roles-changed",
     /// A user was erased.
     Erased "erased",
+    /// Somebody got all that is held about him.
+    Exported "exported",
     /// A customer opened a support case.
     CaseOpened "case-opened",
     /// Somebody wrote a message in a case.

@@ -20,7 +20,7 @@ pub struct EntryOut {
     at: Timestamp,
     /// `registered`, `signed-in`, `sign-in-failed`, `signed-out`, `refresh-token-reused`, `profile-changed`,
     /// `password-changed`, `password-change-failed`, `password-reset-asked`, `password-reset`, `email-verified`,
-    /// `roles-changed`, `erased`,
+    /// `roles-changed`, `erased`, `exported`,
     /// `case-opened`, `case-written`, `case-changed`, `case-seen`,
     /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`.
     #[schema(example = "roles-changed")]

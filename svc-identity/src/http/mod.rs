@@ -4,6 +4,7 @@ pub mod audit;
 pub mod case_shapes;
 pub mod cases;
 pub mod customers;
+pub mod export;
 pub mod keys;
 pub mod mail_links;
 pub mod me;

@@ -23,6 +23,7 @@ fn limits(sign_ins: u32, strangers: u32) -> Limits {
         mails: rate(2),
         links: rate(2),
         case_messages: rate(2),
+        exports: rate(2),
     })
 }
 

@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
@@ -26,6 +27,7 @@ pub struct AuditEntries {
     insert: PreparedStatement,
     end: PreparedStatement,
     page: PreparedStatement,
+    find: PreparedStatement,
 }
 
 type Row = (
@@ -49,10 +51,13 @@ impl AuditEntries {
              WHERE day = ? AND bucket = ? AND at = ? AND entry_id = ?";
         const PAGE: &str = "SELECT at, entry_id, action, actor_id, user_id, client, request_id, \
              outcome FROM audit_entries WHERE day = ? AND bucket = ? AND (at, entry_id) < (?, ?) LIMIT ?";
+        const FIND: &str = "SELECT at, entry_id, action, actor_id, user_id, client, request_id, \
+             outcome FROM audit_entries WHERE day = ? AND bucket = ? AND at = ? AND entry_id = ?";
         Ok(Self {
             insert: cql::prepare(&session, INSERT).await?,
             end: cql::prepare(&session, END).await?,
             page: cql::prepare(&session, PAGE).await?,
+            find: cql::prepare(&session, FIND).await?,
             session,
             kept_for,
         })
@@ -96,6 +101,12 @@ impl AuditEntries {
         );
         self.session.execute_unpaged(&self.end, values).await?;
         Ok(())
+    }
+
+    /// The entry at `place`, unless it has ended.
+    pub async fn find(&self, place: Place) -> Result<Option<Entry<String>>, CqlError> {
+        let values = (place.day(), bucket(place.id), to_cql(place.at), place.id);
+        Ok(self.read(&self.find, values).await?.pop())
     }
 
     /// Up to `limit` entries before `before`, newest first, and where the next page begins. A page may have fewer, or
@@ -151,9 +162,17 @@ impl AuditEntries {
     ) -> Result<Vec<Entry<String>>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (before.day(), bucket, to_cql(before.at), before.id, limit);
+        self.read(&self.page, values).await
+    }
+
+    async fn read(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<Entry<String>>, CqlError> {
         let rows = self
             .session
-            .execute_unpaged(&self.page, values)
+            .execute_unpaged(statement, values)
             .await?
             .into_rows_result()
             .map_err(CqlError::answer)?;

@@ -1,5 +1,6 @@
 //! CQL: its texts, and rows to values and back.
 
+pub mod audit_by_user;
 pub mod audit_entries;
 pub mod case_places;
 mod case_row;

@@ -19,6 +19,7 @@ pub struct RecentSignIns {
     session: Arc<Session>,
     insert: PreparedStatement,
     find: PreparedStatement,
+    of_user: PreparedStatement,
     erase_of: PreparedStatement,
 }
 
@@ -28,10 +29,12 @@ impl RecentSignIns {
         const INSERT: &str =
             "INSERT INTO recent_sign_ins (user_id, client) VALUES (?, ?) USING TTL ?";
         const FIND: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? AND client = ?";
+        const OF_USER: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? LIMIT ?";
         const ERASE_OF: &str = "DELETE FROM recent_sign_ins WHERE user_id = ?";
         Ok(Self {
             insert: cql::prepare(&session, INSERT).await?,
             find: cql::prepare(&session, FIND).await?,
+            of_user: cql::prepare(&session, OF_USER).await?,
             erase_of: cql::prepare(&session, ERASE_OF).await?,
             session,
         })
@@ -42,6 +45,21 @@ impl RecentSignIns {
         let values = (user_id, client.to_string(), seconds(KEPT_FOR));
         self.session.execute_unpaged(&self.insert, values).await?;
         Ok(())
+    }
+
+    /// Up to `limit` of a user's.
+    pub async fn of_user(&self, user_id: Uuid, limit: usize) -> Result<Vec<String>, CqlError> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let rows = self
+            .session
+            .execute_unpaged(&self.of_user, (user_id, limit))
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?;
+        rows.rows::<(String,)>()
+            .map_err(CqlError::answer)?
+            .map(|row| row.map(|(client,)| client).map_err(CqlError::answer))
+            .collect()
     }
 
     /// Forgets all of a user's.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session as CqlSession;
@@ -18,6 +19,8 @@ const ACTIVE: &str = "active";
 const REVOKED: &str = "revoked";
 /// How much longer than its token the row lives that names its session, for clocks that differ.
 const TOKEN_ROW_MARGIN: Duration = Duration::from_secs(5 * 60);
+/// Sessions of one user that are read at once.
+const READS_AT_ONCE: usize = 16;
 
 /// The tables of sessions.
 pub struct Sessions {
@@ -29,6 +32,8 @@ pub struct Sessions {
     revoke: PreparedStatement,
     insert_token: PreparedStatement,
     find_by_token: PreparedStatement,
+    insert_of_user: PreparedStatement,
+    of_user: PreparedStatement,
 }
 
 type Row = (
@@ -55,6 +60,9 @@ impl Sessions {
         const INSERT_TOKEN: &str =
             "INSERT INTO session_by_token (token_id, session_id) VALUES (?, ?) USING TTL ?";
         const FIND_BY_TOKEN: &str = "SELECT session_id FROM session_by_token WHERE token_id = ?";
+        const INSERT_OF_USER: &str =
+            "INSERT INTO sessions_by_user (user_id, session_id) VALUES (?, ?) USING TTL ?";
+        const OF_USER: &str = "SELECT session_id FROM sessions_by_user WHERE user_id = ? LIMIT ?";
         Ok(Self {
             find: cql::prepare(&session, FIND).await?,
             find_newest: cql::prepare_serial_read(&session, FIND).await?,
@@ -63,6 +71,8 @@ impl Sessions {
             revoke: cql::prepare_lwt(&session, REVOKE).await?,
             insert_token: cql::prepare(&session, INSERT_TOKEN).await?,
             find_by_token: cql::prepare(&session, FIND_BY_TOKEN).await?,
+            insert_of_user: cql::prepare(&session, INSERT_OF_USER).await?,
+            of_user: cql::prepare(&session, OF_USER).await?,
             session,
         })
     }
@@ -84,8 +94,33 @@ impl Sessions {
             new.signed_in_at.map(to_cql),
             ttl(new, now),
         );
-        self.session.execute_unpaged(&self.insert, values).await?;
+        let of_user = (new.user_id, new.id, ttl(new, now));
+        futures::try_join!(
+            self.session.execute_unpaged(&self.insert, values),
+            self.session.execute_unpaged(&self.insert_of_user, of_user),
+        )?;
         Ok(())
+    }
+
+    /// Up to `limit` sessions of a user that have not run out.
+    pub async fn of_user(&self, user_id: Uuid, limit: usize) -> Result<Vec<Session>, CqlError> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let rows = self
+            .session
+            .execute_unpaged(&self.of_user, (user_id, limit))
+            .await?
+            .into_rows_result()
+            .map_err(CqlError::answer)?;
+        let ids = rows.rows::<(Uuid,)>().map_err(CqlError::answer)?;
+        let ids: Vec<Uuid> = ids
+            .map(|row| row.map(|(id,)| id).map_err(CqlError::answer))
+            .collect::<Result<_, _>>()?;
+        let found: Vec<Option<Session>> = stream::iter(ids)
+            .map(|id| self.find(id))
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Replaces the secret that `session` was read with; whether it did: not, when somebody else did first or the

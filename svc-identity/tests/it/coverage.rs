@@ -16,12 +16,13 @@ const OPEN: [&str; 8] = [
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 11] = [
+const SIGNED_IN: [&str; 12] = [
     "DELETE /v1/sessions/current",
     "DELETE /v1/users/me",
     "GET /v1/support/cases",
     "GET /v1/support/cases/{id}",
     "GET /v1/users/me",
+    "GET /v1/users/me/export",
     "PATCH /v1/support/cases/{id}",
     "PATCH /v1/users/me",
     "POST /v1/email-verifications",

@@ -9,6 +9,7 @@ mod coverage;
 mod crashes;
 mod customers;
 mod erasure;
+mod export;
 mod first_admin;
 mod hash_cost;
 mod keys;

@@ -1,20 +1,22 @@
 //! What was sent to whom.
 
 use axum::extract::State;
-use platform::auth::{Caller, Role};
+use platform::auth::{Caller, Role, ServiceCaller, service_id};
 use platform::clock::Timestamp;
 use platform::http::{Code, Json, Page, PageAmong, PageQuery, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::store_failed;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::notification::{Notification, Status};
 use crate::store::notification_list::Entry;
 use crate::store::notification_search::Search;
 
 /// Who sees everybody's messages.
 const ALL_SEEING: [Role; 2] = [Role::Support, Role::Admin];
+/// Who alone may ask for a user's.
+const IDENTITY: &str = "svc-identity";
 /// Longest address (RFC 5321, 4.5.3.1.3).
 const MAX_RECIPIENT_LEN: usize = 254;
 
@@ -134,6 +136,32 @@ pub async fn list_notifications(
     PageAmong(page): PageAmong,
 ) -> Result<Json<Page<NotificationOut>>, Problem> {
     let search = query.into_search(&caller)?;
+    found(&app, &search, &page).await
+}
+
+/// `GET /internal/users/{id}/notifications`: svc-identity asks for who wants to know what is held about him.
+pub async fn list_of_user(
+    State(AppState(app)): State<AppState>,
+    caller: ServiceCaller,
+    Path(user_id): Path<Uuid>,
+    page: PageQuery,
+) -> Result<Json<Page<NotificationOut>>, Problem> {
+    if caller.service_id != service_id(IDENTITY) {
+        return Err(Code::Forbidden.into());
+    }
+    let search = Search {
+        user_id: Some(user_id),
+        ..Search::default()
+    };
+    found(&app, &search, &page).await
+}
+
+/// A page of what is searched.
+async fn found(
+    app: &App,
+    search: &Search,
+    page: &PageQuery,
+) -> Result<Json<Page<NotificationOut>>, Problem> {
     let after = match page.cursor::<Cursor>()? {
         Some(Cursor(millis, id)) => Entry {
             at: Timestamp::from_millis(millis),
