@@ -54,6 +54,17 @@ impl SeenRecord {
         self.name == R::NAME
     }
 
+    /// Whether this text is in it, in whatever field.
+    pub fn has(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        self.payload.windows(text.len()).any(|part| part == text)
+    }
+
+    /// Whether it says that there is nothing any more under its key.
+    pub fn is_tombstone(&self) -> bool {
+        self.payload.is_empty()
+    }
+
     /// The record name without its namespace: `OrderReserved`.
     pub fn short_name(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or_default()

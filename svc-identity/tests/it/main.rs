@@ -11,6 +11,7 @@ mod customers;
 mod erasure;
 mod export;
 mod first_admin;
+mod forgotten;
 mod hash_cost;
 mod keys;
 mod limits;

@@ -239,3 +239,20 @@ async fn wrong_filters_are_named() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_but_svc_identity_may_ask_for_a_persons_messages() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let (user, catalog) = (
+        world.stack.customer().await?,
+        world.stack.service_token().await?,
+    );
+    let path = format!("/internal/users/{}/notifications", user.id);
+    let by_user = world.stack.mailer().get(&path).by(&user).send().await?;
+    by_user.expect_problem(401, "unauthenticated")?;
+    let by_catalog = world.stack.mailer().get(&path).token(&catalog);
+    by_catalog.send().await?.expect_problem(403, "forbidden")?;
+    let outside = world.stack.gateway().get(&path).by(&user).send().await?;
+    outside.expect_problem(404, "not-found")?;
+    Ok(())
+}
