@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use schemas::topics::{
     CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_ORDERS,
     CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, IDENTITY_MAIL,
-    IDENTITY_USERS, Kind, MAILER_NOTIFICATIONS, Partitions, Topic,
+    IDENTITY_NOTICES, IDENTITY_USERS, Kind, MAILER_NOTIFICATIONS, Partitions, Topic,
 };
 use serde_json::{Map, Value, json};
 
@@ -43,6 +43,7 @@ const MAILER: &str = "svc-mailer";
 const CHANNELS: &[Channel] = &[
     channel(IDENTITY_USERS, "user_id", "svc-identity", &[MAILER]),
     channel(IDENTITY_MAIL, "user_id", "svc-identity", &[MAILER]),
+    channel(IDENTITY_NOTICES, "user_id", "svc-identity", &[MAILER]),
     channel(
         CATALOG_EVENTS,
         "event_id",

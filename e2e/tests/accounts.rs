@@ -50,6 +50,10 @@ async fn from_registration_to_a_new_password() -> anyhow::Result<()> {
     let body = json!({"token": token(&stack, &mail, "reset-password")?, "new_password": new});
     let confirmed = api.post("/v1/password-resets/confirm").json(&body);
     assert_eq!(confirmed.send().await?.status, 204);
+    let subject = "Votre mot de passe a été changé";
+    mailbox
+        .wait_for(&email, SOON, |mail| mail.subject == subject)
+        .await?;
 
     let sign_in = |password: &str| {
         let body = json!({"email": email, "password": password});

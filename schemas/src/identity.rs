@@ -78,3 +78,34 @@ record!(
     "ticketing.identity.PasswordResetRequested",
     "../identity.mail/PasswordResetRequested.avsc"
 );
+
+/// What happened to an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum NoticeKind {
+    /// A symbol newer than this reader.
+    #[default]
+    Unknown,
+    /// It has another password, chosen by who knew the one before or by the link in a mail.
+    PasswordChanged,
+}
+
+/// Something happened to an account that its owner should hear of, whoever did it. Ids only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityNotice {
+    /// The same however often it is said.
+    pub notice_id: Uuid,
+    /// The key.
+    pub user_id: Uuid,
+    /// What happened.
+    pub kind: NoticeKind,
+    /// When.
+    pub at: Micros,
+}
+
+record!(
+    SecurityNotice,
+    "identity.notices",
+    "ticketing.identity.SecurityNotice",
+    "../identity.notices/SecurityNotice.avsc"
+);

@@ -56,6 +56,14 @@ pub const IDENTITY_USERS: Topic =
     topic("identity.users", Kind::PersonalTable, Partitions::ByKey(6));
 /// Mails that bear a token. Nobody but the mailer may read it.
 pub const IDENTITY_MAIL: Topic = topic("identity.mail", Kind::SecretLog, Partitions::ByKey(6));
+/// What people should hear of their accounts. Ids only.
+pub const IDENTITY_NOTICES: Topic = topic(
+    "identity.notices",
+    Kind::LogFor(NOTICES_KEPT_FOR_MS),
+    Partitions::ByKey(6),
+);
+/// A mailer that is off for as long finds every notice when it is back.
+pub const NOTICES_KEPT_FOR_MS: i64 = 7 * DAY_MS;
 /// Events, as people see them.
 pub const CATALOG_EVENTS: Topic = topic("catalog.events", Kind::Table, Partitions::ByKey(6));
 /// What the box office may sell.

@@ -117,6 +117,7 @@ impl Accounts {
             user,
             password_hash,
             epoch: 0,
+            password_changed_at: None,
         };
         let intent = self.intents.begin(account.user.id).await?;
         let mail = match new.verify {

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod mail_requests;
 pub mod mailer;
 pub mod neighbour;
+pub mod notice_topic;
 pub mod password;
 mod routes;
 pub mod service_secrets;
@@ -43,8 +44,8 @@ use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
-use schemas::identity::UserSnapshot;
-use schemas::topics::{IDENTITY_MAIL, IDENTITY_USERS, Topic};
+use schemas::identity::{SecurityNotice, UserSnapshot};
+use schemas::topics::{IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,6 +63,7 @@ use crate::limits::Limits;
 use crate::mail_requests::{MailEncoders, MailRequests};
 use crate::mailer::Mailer;
 use crate::neighbour::Neighbour;
+use crate::notice_topic::NoticeTopic;
 use crate::password::Passwords;
 use crate::store::case_places::CasePlaces;
 use crate::store::cases::Cases;
@@ -74,7 +76,7 @@ use crate::tokens::Tokens;
 use crate::trail::Trail;
 use crate::user_topic::UserTopic;
 
-const TOPICS: &[Topic] = &[IDENTITY_USERS, IDENTITY_MAIL];
+const TOPICS: &[Topic] = &[IDENTITY_USERS, IDENTITY_MAIL, IDENTITY_NOTICES];
 const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0001_identity",
@@ -115,6 +117,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0010_what_is_held",
         text: include_str!("../migrations/0010_what_is_held.cql"),
+    },
+    Migration {
+        name: "0011_notices",
+        text: include_str!("../migrations/0011_notices.cql"),
     },
 ];
 
@@ -175,6 +181,10 @@ pub async fn run(
     let topic = Arc::new(UserTopic {
         producer: producer.clone(),
         encoder,
+        notices: NoticeTopic {
+            producer: producer.clone(),
+            encoder: registry.register::<SecurityNotice>().await?,
+        },
         users: Arc::clone(&users),
         claims: Arc::clone(&claims),
         desk: Arc::clone(&desk),
@@ -289,6 +299,7 @@ pub async fn migrate(env: Env) -> anyhow::Result<()> {
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     registry.require_compatibility().await?;
     registry.register::<UserSnapshot>().await?;
+    registry.register::<SecurityNotice>().await?;
     MailEncoders::register(&registry).await?;
     topics::create(&config.kafka, TOPICS).await?;
     Ok(())

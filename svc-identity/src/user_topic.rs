@@ -15,9 +15,10 @@ use schemas::topics::{IDENTITY_USERS, Partitions};
 use uuid::Uuid;
 
 use crate::desk::Desk;
-use crate::domain::account::State;
+use crate::domain::account::{Account, State};
 use crate::domain::email::Email;
 use crate::domain::user::User;
+use crate::notice_topic::NoticeTopic;
 use crate::store::email_claims::EmailClaims;
 use crate::store::recent_sign_ins::RecentSignIns;
 use crate::store::users::Users;
@@ -33,6 +34,8 @@ pub struct UserTopic {
     pub producer: Producer,
     /// In which form.
     pub encoder: platform::avro::Encoder<UserSnapshot>,
+    /// What the user himself should hear of.
+    pub notices: NoticeTopic,
     /// What there is to say.
     pub users: Arc<Users>,
     /// What goes with a user who is erased: the address,
@@ -46,7 +49,7 @@ pub struct UserTopic {
 /// What the topic has to say of a user.
 pub enum Known {
     /// As the row says.
-    Living(Box<User>),
+    Living(Box<Account>),
     /// Erased: a tombstone.
     Erased,
 }
@@ -70,7 +73,7 @@ impl Published for UserTopic {
     /// the id, and whoever registers the address next gets it.
     async fn read(&self, id: Uuid) -> Result<Option<Known>, CqlError> {
         match self.users.find_state(id).await? {
-            State::Living(account) => Ok(Some(Known::Living(Box::new(account.user)))),
+            State::Living(account) => Ok(Some(Known::Living(Box::new(account)))),
             State::Erasing(email) => {
                 // Apart: it would make the future of every change large.
                 Box::pin(self.finish_erasure(id, &email)).await?;
@@ -83,7 +86,7 @@ impl Published for UserTopic {
 
     fn version(known: &Known) -> i64 {
         match known {
-            Known::Living(user) => user.version,
+            Known::Living(account) => account.user.version,
             Known::Erased => i64::MAX,
         }
     }
@@ -91,7 +94,10 @@ impl Published for UserTopic {
     async fn produce(&self, id: Uuid, known: Option<&Known>) -> Result<(), ProduceError> {
         let user = match known {
             None => return Ok(()),
-            Some(Known::Living(user)) => Some(&**user),
+            Some(Known::Living(account)) => {
+                self.notices.publish(account).await?;
+                Some(&account.user)
+            }
             Some(Known::Erased) => None,
         };
         let Partitions::ByKey(partitions) = IDENTITY_USERS.partitions else {

@@ -34,7 +34,8 @@ use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic,
+    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
+    MAILER_NOTIFICATIONS, Topic,
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
@@ -65,10 +66,11 @@ const MIGRATIONS: [Migration; 1] = [Migration {
     text: include_str!("../migrations/0001_notifications.cql"),
 }];
 const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
-const READ_TOPICS: [Topic; 4] = [
+const READ_TOPICS: [Topic; 5] = [
     CHECKOUT_PAYMENTS,
     IDENTITY_USERS,
     IDENTITY_MAIL,
+    IDENTITY_NOTICES,
     CATALOG_EVENTS,
 ];
 /// How long dialogues with the mail server may take to end when the service stops. One that is cut then counts as a

@@ -1,6 +1,7 @@
 //! A user together with what proves that it is him.
 
 use platform::auth::RoleSet;
+use platform::clock::Timestamp;
 
 use super::email::Email;
 use super::user::User;
@@ -37,23 +38,26 @@ pub struct Account {
     /// A session is good under the epoch in which it began and under no other. The row that says what changed ends all
     /// sessions with it, in one write: there is no moment in which one is done and the other is not.
     pub epoch: i32,
+    /// When another password took the place of the first one, to the millisecond; its owner is told.
+    pub password_changed_at: Option<Timestamp>,
 }
 
 impl Account {
     /// With another password, one version on; every session ends.
     #[must_use]
-    pub fn with_password(self, password_hash: String) -> Self {
+    pub fn with_password(self, password_hash: String, now: Timestamp) -> Self {
         Self {
             user: self.user.next(),
             password_hash,
             epoch: self.epoch.wrapping_add(1),
+            password_changed_at: Some(now),
         }
     }
 
     /// With a password that was chosen by a link in a mail: whoever did reads mail at the address.
     #[must_use]
-    pub fn recovered(self, password_hash: String) -> Self {
-        let mut recovered = self.with_password(password_hash);
+    pub fn recovered(self, password_hash: String, now: Timestamp) -> Self {
+        let mut recovered = self.with_password(password_hash, now);
         recovered.user.email_verified = true;
         recovered
     }
@@ -93,23 +97,27 @@ mod tests {
     use crate::domain::user::tests::user;
     use platform::auth::Role;
 
+    const NOW: Timestamp = Timestamp::from_seconds(100);
+
     fn account() -> Account {
         Account {
             user: user(),
             password_hash: "old".into(),
             epoch: 3,
+            password_changed_at: None,
         }
     }
 
     #[test]
     fn a_new_password_ends_sessions_even_if_it_is_the_old_one() {
-        let changed = account().with_password("old".into());
+        let changed = account().with_password("old".into(), NOW);
         assert_eq!((changed.user.version, changed.epoch), (2, 4));
+        assert_eq!(changed.password_changed_at, Some(NOW));
     }
 
     #[test]
     fn a_recovered_account_has_a_proved_address() {
-        let recovered = account().recovered("new".into());
+        let recovered = account().recovered("new".into(), NOW);
         assert!(recovered.user.email_verified);
         assert_eq!((recovered.user.version, recovered.epoch), (2, 4));
         let verified = account().with_verified_email();
@@ -124,6 +132,9 @@ mod tests {
         let admin = account().with_roles(RoleSet::from([Role::Admin]));
         assert_eq!((admin.user.version, admin.epoch), (2, 4));
         assert_eq!(admin.user.roles, RoleSet::from([Role::Admin]));
-        assert_eq!(admin.password_hash, "old");
+        assert_eq!(
+            (&*admin.password_hash, admin.password_changed_at),
+            ("old", None)
+        );
     }
 }

@@ -91,7 +91,8 @@ pub async fn ask_for_reset(
 
 /// Choose a new password by the link in a mail
 ///
-/// Every refresh token of the user is dead at once, and so is every other such link. The address counts as proved.
+/// Every refresh token of the user is dead at once, and so is every other such link. The address counts as proved, and a
+/// mail tells that the password is another one.
 #[utoipa::path(
     post, path = "/v1/password-resets/confirm", tag = "mail links",
     request_body = NewPasswordIn,
@@ -114,10 +115,11 @@ pub async fn reset_password(
     app.limits.link(client)?;
     let link = good_link(&app, Purpose::ResetPassword, &wanted.token).await?;
     let hash = app.passwords.hash(new).await?;
+    let now = Timestamp::now_millis();
     let changed = app.accounts.change(link.user_id, |account| {
         // The change begins the next epoch: of many who come by this link at once, one gets here first.
         match account.epoch == link.epoch {
-            true => Ok(account.recovered(hash.clone())),
+            true => Ok(account.recovered(hash.clone(), now)),
             false => Err(dead()),
         }
     });

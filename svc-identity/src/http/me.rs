@@ -76,7 +76,7 @@ pub async fn patch_me(
 
 /// Choose another password
 ///
-/// Every refresh token of the user is dead at once, the caller's own too: sign in again. Access tokens that are out end
+/// The user is told by mail. Every refresh token of the user is dead at once, the caller's own too: sign in again. Access tokens that are out end
 /// by themselves, after 15 minutes at most.
 #[utoipa::path(
     post, path = "/v1/users/me/password", tag = "users", security(("bearer" = [])),
@@ -106,10 +106,11 @@ pub async fn change_password(
         return Err(wrong_password());
     }
     let hash = app.passwords.hash(new).await?;
+    let now = Timestamp::now_millis();
     let changed = app.accounts.change(caller.user_id, |account| {
         // Somebody else may have changed it while ours was hashed, and then it is another one that is current.
         match account.password_hash == verified {
-            true => Ok(account.with_password(hash.clone())),
+            true => Ok(account.with_password(hash.clone(), now)),
             false => Err(wrong_password()),
         }
     });

@@ -36,6 +36,7 @@ pub(super) struct Row {
     password_hash: Option<String>,
     created_at: Option<CqlTimestamp>,
     epoch: Option<i32>,
+    password_changed_at: Option<CqlTimestamp>,
 }
 
 /// What makes a user.
@@ -67,6 +68,7 @@ pub(super) struct Change<'a> {
     email_verified: bool,
     password_hash: &'a str,
     epoch: i32,
+    password_changed_at: Option<CqlTimestamp>,
     user_id: Uuid,
     version_before: i64,
 }
@@ -105,6 +107,7 @@ impl<'a> Change<'a> {
             email_verified: user.email_verified,
             password_hash: &account.password_hash,
             epoch: account.epoch,
+            password_changed_at: account.password_changed_at.map(to_cql),
             user_id: user.id,
             version_before: user.version - 1,
         }
@@ -160,6 +163,7 @@ impl Row {
             user,
             password_hash: self.column("password_hash", self.password_hash.clone(), Ok)?,
             epoch: self.epoch.unwrap_or_default(),
+            password_changed_at: self.password_changed_at.map(from_cql),
         })
     }
 

@@ -34,19 +34,19 @@ impl Users {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
         const COLUMNS: &str = "user_id, version, operation_id, status, email, name, phone, locale, \
-             roles, email_verified, password_hash, created_at, epoch";
+             roles, email_verified, password_hash, created_at, epoch, password_changed_at";
         const INSERT: &str = "INSERT INTO users (user_id, version, operation_id, email, name, \
              phone, locale, roles, email_verified, password_hash, created_at, epoch) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
         const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, name = ?, phone = ?, \
-             locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ? \
-             WHERE user_id = ? IF version = :version_before";
+             locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ?, \
+             password_changed_at = ? WHERE user_id = ? IF version = :version_before";
         const RENEW_HASH: &str =
             "UPDATE users SET password_hash = ? WHERE user_id = ? IF password_hash = ?";
         const BEGIN_ERASURE: &str = "UPDATE users SET version = ?, operation_id = ?, status = ?, \
              name = null, phone = null, locale = null, roles = null, email_verified = null, \
-             password_hash = null, created_at = null, epoch = null \
-             WHERE user_id = ? IF version = ?";
+             password_hash = null, created_at = null, epoch = null, \
+             password_changed_at = null WHERE user_id = ? IF version = ?";
         const FINISH_ERASURE: &str =
             "UPDATE users SET email = null, status = ? WHERE user_id = ? IF status = ?";
         let select = |rest: &str| format!("SELECT {COLUMNS} FROM users {rest}");

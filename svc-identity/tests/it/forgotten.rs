@@ -15,9 +15,10 @@ use crate::crashes::database;
 /// As `infra/local/stack` names them.
 const KEYSPACES: [&str; 4] = ["identity", "catalog", "checkout", "mailer"];
 /// All but checkout.drain, which is empty for ever.
-const TOPICS: [&str; 11] = [
+const TOPICS: [&str; 12] = [
     "identity.users",
     "identity.mail",
+    "identity.notices",
     "catalog.events",
     "catalog.inventory",
     "checkout.commands",

@@ -1,7 +1,9 @@
 //! Another password, and what becomes of the sessions of the old one.
 
+use e2e::wait::SOON;
 use e2e::{Answer, PASSWORD, Stack, User};
 use futures::future::join_all;
+use schemas::identity::{NoticeKind, SecurityNotice};
 use serde_json::{Value, json};
 
 use crate::me;
@@ -29,8 +31,13 @@ async fn a_new_password_ends_all_sessions_at_once() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let user = stack.customer().await?;
     let elsewhere = sign_in(&stack, &user, PASSWORD).await?.expect(200)?;
+    let mut notices = stack.records_from_now("identity.notices")?;
     let changed = change(&stack, &user, PASSWORD, "another passphrase").await?;
     assert_eq!(changed.status, 204, "{changed}");
+    let (_, notice) = notices
+        .wait_for_key::<SecurityNotice>(user.id, SOON)
+        .await?;
+    assert_eq!(notice.kind, NoticeKind::PasswordChanged);
 
     for token in [&json!(user.refresh_token), &elsewhere["refresh_token"]] {
         let refused = refresh(&stack, token).await?;

@@ -3,6 +3,7 @@
 pub mod catalog_events;
 pub mod checkout_payments;
 pub mod identity_mail;
+pub mod identity_notices;
 pub mod identity_users;
 
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, Outcome};
 use schemas::Micros;
-use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS};
+use schemas::topics::{
+    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
+};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -26,7 +29,11 @@ pub const GROUP: &str = "svc-mailer";
 pub fn public_topics() -> ConsumerSpec {
     ConsumerSpec {
         group: GROUP.to_owned(),
-        topics: vec![CHECKOUT_PAYMENTS.name, CATALOG_EVENTS.name],
+        topics: vec![
+            CHECKOUT_PAYMENTS.name,
+            CATALOG_EVENTS.name,
+            IDENTITY_NOTICES.name,
+        ],
         personal: false,
     }
 }
@@ -58,6 +65,8 @@ impl Handler for Records {
             checkout_payments::handle(&self.app, record).await
         } else if record.topic == CATALOG_EVENTS.name {
             catalog_events::handle(&self.app, record).await
+        } else if record.topic == IDENTITY_NOTICES.name {
+            identity_notices::handle(&self.app, record).await
         } else if record.topic == IDENTITY_MAIL.name {
             identity_mail::handle(&self.app, record).await
         } else {

@@ -32,6 +32,8 @@ enum End {
 enum Matter {
     Event(Event),
     Token(SecretString),
+    /// The cause says it all.
+    Nothing,
 }
 
 /// Why there is nothing to write a mail from.
@@ -71,6 +73,7 @@ impl Delivery {
                 About::PaidOrder(order, event)
             }
             (Cause::Link(link), Matter::Token(token)) => About::Link(link, token),
+            (Cause::PasswordChanged(change), Matter::Nothing) => About::PasswordChanged(change),
             _ => unreachable!("what was looked up is what the message is about"),
         };
         let mail = self.renderer.render(&about, &recipient)?;
@@ -164,6 +167,7 @@ impl Delivery {
                 Some(event) => Matter::Event(event),
                 None => return Ok(Err(Missing::NotYet("the event is not known"))),
             },
+            Cause::PasswordChanged(_) => Matter::Nothing,
             Cause::Link(link) => match self.unseal(link) {
                 Ok(token) => Matter::Token(token),
                 Err(error) => {

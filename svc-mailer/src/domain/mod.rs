@@ -4,4 +4,5 @@ pub mod account_link;
 pub mod event;
 pub mod notification;
 pub mod order;
+pub mod password_change;
 pub mod recipient;

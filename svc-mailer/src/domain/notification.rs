@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::account_link::{AccountLink, LinkKind};
 use super::order::PaidOrder;
+use super::password_change::PasswordChange;
 
 /// A claim ends by itself after this time. Longer than the slowest dialogue with a mail server that still gets
 /// through ([`crate::smtp::REPLY_TIMEOUT`] for each of a dozen replies): nobody else may send meanwhile.
@@ -81,6 +82,8 @@ names! {
         EmailVerification "email-verification",
         /// Here you can choose a new password.
         PasswordReset "password-reset",
+        /// Somebody, you perhaps, chose another password.
+        PasswordChanged "password-changed",
     }
 }
 
@@ -91,6 +94,8 @@ pub enum Cause {
     PaymentConfirmed(PaidOrder),
     /// A link is to prove who reads mail at an address.
     Link(AccountLink),
+    /// An account has another password.
+    PasswordChanged(PasswordChange),
 }
 
 impl Cause {
@@ -99,6 +104,7 @@ impl Cause {
         let about = match self {
             Self::PaymentConfirmed(order) => order.id,
             Self::Link(link) => link.token_id,
+            Self::PasswordChanged(change) => change.notice_id,
         };
         derived_id(about, &[self.template().as_str()])
     }
@@ -111,6 +117,7 @@ impl Cause {
                 LinkKind::VerifyEmail => Template::EmailVerification,
                 LinkKind::ResetPassword => Template::PasswordReset,
             },
+            Self::PasswordChanged(_) => Template::PasswordChanged,
         }
     }
 
@@ -119,6 +126,7 @@ impl Cause {
         match self {
             Self::PaymentConfirmed(order) => order.user_id,
             Self::Link(link) => link.user_id,
+            Self::PasswordChanged(change) => change.user_id,
         }
     }
 
@@ -126,7 +134,7 @@ impl Cause {
     pub const fn order_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.id),
-            Self::Link(_) => None,
+            Self::Link(_) | Self::PasswordChanged(_) => None,
         }
     }
 
@@ -134,14 +142,14 @@ impl Cause {
     pub const fn event_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.event_id),
-            Self::Link(_) => None,
+            Self::Link(_) | Self::PasswordChanged(_) => None,
         }
     }
 
     /// Whether the message says nothing any more that is of use: its link has died.
     pub fn is_dead(&self, now: Timestamp) -> bool {
         match self {
-            Self::PaymentConfirmed(_) => false,
+            Self::PaymentConfirmed(_) | Self::PasswordChanged(_) => false,
             Self::Link(link) => link.expires_at <= now,
         }
     }

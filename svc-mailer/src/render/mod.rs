@@ -15,6 +15,7 @@ use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::event::Event;
 use crate::domain::notification::Template;
 use crate::domain::order::PaidOrder;
+use crate::domain::password_change::PasswordChange;
 use crate::domain::recipient::Recipient;
 
 /// Stands in the history in place of a link that proves something.
@@ -26,6 +27,8 @@ pub enum About<'a> {
     PaidOrder(&'a PaidOrder, &'a Event),
     /// A link, and the token in it.
     Link(&'a AccountLink, &'a SecretString),
+    /// Another password.
+    PasswordChanged(&'a PasswordChange),
 }
 
 /// A mail without its envelope.
@@ -55,20 +58,23 @@ macro_rules! templates {
 }
 
 /// What ends in .html is escaped, by the rule of the engine; a name with markup in it stays a name.
-const TEMPLATES: [(&str, &str); 32] = templates! {
+const TEMPLATES: [(&str, &str); 41] = templates! {
     "layout.html" "layout.txt"
     "en/kinds.txt"
     "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
     "en/email-verification.subject.txt" "en/email-verification.txt" "en/email-verification.html"
     "en/password-reset.subject.txt" "en/password-reset.txt" "en/password-reset.html"
+    "en/password-changed.subject.txt" "en/password-changed.txt" "en/password-changed.html"
     "fr/kinds.txt"
     "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
     "fr/email-verification.subject.txt" "fr/email-verification.txt" "fr/email-verification.html"
     "fr/password-reset.subject.txt" "fr/password-reset.txt" "fr/password-reset.html"
+    "fr/password-changed.subject.txt" "fr/password-changed.txt" "fr/password-changed.html"
     "es/kinds.txt"
     "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
     "es/email-verification.subject.txt" "es/email-verification.txt" "es/email-verification.html"
     "es/password-reset.subject.txt" "es/password-reset.txt" "es/password-reset.html"
+    "es/password-changed.subject.txt" "es/password-changed.txt" "es/password-changed.html"
 };
 
 /// Writes mails.
@@ -113,6 +119,11 @@ impl Renderer {
                 },
                 link_values(language, link, recipient, self.link_url(link, token)),
                 Some(link_values(language, link, recipient, Value::from(HIDDEN))),
+            ),
+            About::PasswordChanged(change) => (
+                Template::PasswordChanged,
+                self.password_changed(language, change, recipient),
+                None,
             ),
         };
         let part = |ending: &str, values: &Value| {
@@ -166,6 +177,22 @@ impl Renderer {
                 url => self.order_url(order.id),
             },
             tickets,
+        }
+    }
+
+    fn password_changed(
+        &self,
+        language: Language,
+        change: &PasswordChange,
+        recipient: &Recipient,
+    ) -> Value {
+        context! {
+            language => language.as_str(),
+            name => one_line(&recipient.name),
+            // People are anywhere, and nobody has told us where.
+            changed => date::format(change.at, "UTC", language),
+            // As in `order_url`.
+            url => Value::from_safe_string(self.public_url.to_string()),
         }
     }
 

@@ -286,3 +286,42 @@ fn what_a_link_proves_is_for_the_recipient_alone() {
         }
     }
 }
+
+fn changed_mail(locale: &str) -> Mail {
+    let change = PasswordChange {
+        notice_id: Uuid::from_u128(1),
+        user_id: Uuid::from_u128(3),
+        at: Timestamp::parse("2026-05-01T18:00:00Z").unwrap(),
+    };
+    let about = About::PasswordChanged(&change);
+    let mail = renderer().render(&about, &recipient("Alice", locale));
+    mail.unwrap()
+}
+
+#[test]
+fn another_password() {
+    let mail = changed_mail("en");
+    insta::assert_snapshot!(mail.subject, @"Your password was changed");
+    insta::assert_snapshot!(mail.text, @r"
+    Hello Alice,
+
+    the password of your account was changed on Friday, 1 May 2026 at 18:00 (UTC). You are signed out everywhere.
+
+    If it was not you, somebody may have got in: ask for a link to choose another password at once, at
+    http://localhost:8080/
+
+    -- 
+    You get this mail because it is about the safety of your account.
+    ");
+    for (locale, subject) in [
+        ("fr", "Votre mot de passe a été changé"),
+        ("es", "Se ha cambiado tu contraseña"),
+    ] {
+        let mail = changed_mail(locale);
+        assert_eq!(mail.subject, subject);
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("18:00") && part.contains("http://localhost:8080/"));
+        }
+        assert_eq!(mail.kept_text, mail.text);
+    }
+}

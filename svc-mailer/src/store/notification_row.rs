@@ -16,6 +16,7 @@ use super::from_cql;
 use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::notification::{Cause, Claim, Content, Notification};
 use crate::domain::order::{PaidOrder, Ticket};
+use crate::domain::password_change::PasswordChange;
 
 #[derive(DeserializeRow)]
 pub(super) struct Row {
@@ -88,6 +89,14 @@ enum CauseColumn {
     PaymentConfirmed(PaidOrderColumn),
     EmailVerification(AccountLinkColumn),
     PasswordReset(AccountLinkColumn),
+    PasswordChanged(PasswordChangeColumn),
+}
+
+#[derive(Serialize, Deserialize)]
+struct PasswordChangeColumn {
+    notice_id: Uuid,
+    user_id: Uuid,
+    at_micros: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +132,11 @@ pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
             LinkKind::VerifyEmail => CauseColumn::EmailVerification(link.into()),
             LinkKind::ResetPassword => CauseColumn::PasswordReset(link.into()),
         },
+        Cause::PasswordChanged(change) => CauseColumn::PasswordChanged(PasswordChangeColumn {
+            notice_id: change.notice_id,
+            user_id: change.user_id,
+            at_micros: change.at.as_micros(),
+        }),
     };
     serde_json::to_string(&column).map_err(CqlError::answer)
 }
@@ -133,6 +147,11 @@ fn read_cause(text: &str) -> Result<Cause, CqlError> {
             CauseColumn::PaymentConfirmed(order) => Cause::PaymentConfirmed(order.into()),
             CauseColumn::EmailVerification(link) => Cause::Link(link.read(LinkKind::VerifyEmail)?),
             CauseColumn::PasswordReset(link) => Cause::Link(link.read(LinkKind::ResetPassword)?),
+            CauseColumn::PasswordChanged(change) => Cause::PasswordChanged(PasswordChange {
+                notice_id: change.notice_id,
+                user_id: change.user_id,
+                at: Timestamp::from_micros(change.at_micros),
+            }),
         },
     )
 }
@@ -236,5 +255,18 @@ mod tests {
             });
             assert_eq!(read_cause(&write_cause(&cause).unwrap()).unwrap(), cause);
         }
+    }
+
+    #[test]
+    fn a_change_of_a_password_survives_its_column() {
+        let cause = Cause::PasswordChanged(PasswordChange {
+            notice_id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(3),
+            at: Timestamp::from_seconds(5),
+        });
+        let text = write_cause(&cause).unwrap();
+        // Written down: rows in this form exist.
+        insta::assert_snapshot!(text, @r#"{"password_changed":{"notice_id":"00000000-0000-0000-0000-000000000001","user_id":"00000000-0000-0000-0000-000000000003","at_micros":5000000}}"#);
+        assert_eq!(read_cause(&text).unwrap(), cause);
     }
 }

@@ -3,6 +3,7 @@
 mod account_mail;
 mod history;
 mod mail_server;
+mod notices;
 mod payment_mail;
 mod records;
 mod waiting;

@@ -11,8 +11,10 @@ use platform::kafka::partition_of;
 use platform::kafka::producer::Producer;
 use schemas::catalog::{EventSnapshot, EventStatus, Venue};
 use schemas::checkout::{IssuedTicket, OrderLine, PaymentConfirmed};
-use schemas::identity::{PasswordResetRequested, UserSnapshot};
-use schemas::topics::{CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_USERS};
+use schemas::identity::{PasswordResetRequested, SecurityNotice, UserSnapshot};
+use schemas::topics::{
+    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
+};
 use schemas::{Money, Record};
 use uuid::Uuid;
 
@@ -59,6 +61,13 @@ impl World {
         self.put(IDENTITY_MAIL.name, partition, asked.user_id, asked)
             .await?;
         Ok(derived_id(asked.token_id, &["password-reset"]))
+    }
+
+    /// Something happened to an account.
+    pub(crate) async fn notice(&self, notice: &SecurityNotice) -> anyhow::Result<()> {
+        let partition = partition_of(notice.user_id, TABLE_PARTITIONS);
+        self.put(IDENTITY_NOTICES.name, partition, notice.user_id, notice)
+            .await
     }
 
     pub(crate) async fn event(&self, event: &EventSnapshot) -> anyhow::Result<()> {
