@@ -70,7 +70,7 @@ bench: warm_up ?= $(if $(quick),1,3)
 bench: runs ?= $(if $(quick),1,3)
 bench: clients ?= 1024,64,1
 bench: scenes ?= service,gateway,events,paid,ceiling
-bench: ## orders per second, into docs/BENCHMARKS.md: make bench [quick=1] [seconds=10] [warm_up=3] [runs=3] [scenes=service,ceiling]
+bench: ## orders per second, and sign-ins, into docs/BENCHMARKS.md: make bench [quick=1] [seconds=10] [warm_up=3] [runs=3] [scenes=service,ceiling]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \

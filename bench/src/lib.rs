@@ -1,5 +1,5 @@
-//! How many orders per second the system takes, and how many it could take at most; and how fast a large catalog is read
-//! (`bench-catalog`).
+//! How many orders per second the system takes, and how many it could take at most; how many sign-ins; and how fast a large
+//! catalog is read (`bench-catalog`).
 //!
 //! Orders are measured by two programs. `bench` buys over the public REST interface like people with a browser do, at
 //! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same
@@ -10,9 +10,11 @@
 //! system is asked less, so the latencies are those of this many waiting people and not of a
 //! fixed arrival rate.
 
+pub mod calls;
 pub mod connection;
 pub mod cpu;
 pub mod figures;
+pub mod identity;
 pub mod load;
 pub mod machine;
 pub mod meter;

@@ -1,4 +1,4 @@
-//! `make bench`: buys at the service's port and through the gateway, and measures the ceiling beside it.
+//! `make bench`: buys at the service's port and through the gateway, and measures the ceiling beside it; then sign-ins.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bench::cpu::Processes;
 use bench::figures::{Plan, Run};
+use bench::identity;
 use bench::load::{self, Purchase};
 use bench::machine::Machine;
 use bench::report::{CROWD, Report, Scene};
@@ -27,7 +28,7 @@ const HEAT_UP: Plan = Plan {
     runs: 1,
 };
 
-/// Orders per second, at the service, through the gateway and at most
+/// Orders per second, at the service, through the gateway and at most; and sign-ins
 #[derive(Parser)]
 struct Arguments {
     /// Seconds of one measurement
@@ -64,7 +65,7 @@ async fn main() -> ExitCode {
     match measure(Arguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("bench: orders failed");
+            eprintln!("bench: orders or sign-ins failed");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -74,7 +75,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether every order was placed.
+/// Whether every order was placed and every sign-in taken.
 async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
     let machine = Machine::here();
     let mut bench = Bench::new(&arguments).await?;
@@ -88,6 +89,10 @@ async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
             runs.extend(measured.into_iter().map(|run| (scene, run)));
         }
     }
+    println!("bench: sign-ins");
+    // With connections of its own: the servers may have closed those of before while the ceiling held this thread.
+    let stack = Stack::try_from_env()?;
+    let identity = identity::measure(&stack, bench.plan, &bench.processes).await?;
     let report = Report {
         date: Timestamp::now()
             .to_rfc3339()
@@ -99,6 +104,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
         plan: bench.plan,
         partitions: bench.stack.event_partitions,
         runs,
+        identity,
     };
     println!("\n{}", report.figures());
     if let Some(path) = &arguments.report

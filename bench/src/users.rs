@@ -40,6 +40,11 @@ impl Buyers {
         })
     }
 
+    /// Their addresses.
+    pub fn emails(&self) -> &[String] {
+        &self.emails
+    }
+
     /// A token for each of the first `count` buyers, good for at least `duration`.
     pub async fn tokens(&mut self, count: usize, duration: Duration) -> anyhow::Result<&[String]> {
         if self.signed_in.elapsed() + duration > TOKEN_IS_GOOD_FOR {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CROWD, Report, Scene};
+use super::{CROWD, Report, Scene, identity};
 use crate::cpu::{CLIENT, ELSEWHERE};
 use crate::figures::{Plan, Run};
 use crate::machine::Machine;
@@ -82,6 +82,11 @@ impl Report {
             "service, 1 client: median below 15 ms",
             alone.as_ref().map(|run| run.p50_ms),
             |figure| figure < 15.0,
+        );
+        row(
+            "sign-ins: at least 85 of the bare verifications, in %",
+            identity::share(&self.identity).map(|share| 100.0 * share),
+            |figure| figure >= 100.0 * identity::TARGET,
         );
         text + "\n"
     }
@@ -166,7 +171,7 @@ impl Report {
 
     pub(super) fn failures(&self) -> String {
         if self.is_clean() {
-            return "No order failed.\n".to_owned();
+            return "No order failed, and no call of svc-identity.\n".to_owned();
         }
         let mut text =
             "## Failed orders\n| clients | | reason | orders |\n|---|---|---|---|\n".to_owned();
@@ -180,12 +185,18 @@ impl Report {
                 );
             }
         }
+        for run in self.identity.sign_ins.iter().chain(&self.identity.reads) {
+            for (reason, calls) in &run.failures {
+                let clients = count(run.clients);
+                let _ = writeln!(text, "| {clients} | identity | {reason} | {calls} |");
+            }
+        }
         text
     }
 }
 
 /// `1,024`.
-fn count(value: usize) -> String {
+pub(super) fn count(value: usize) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
