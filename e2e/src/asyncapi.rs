@@ -38,6 +38,7 @@ const fn channel(
 const CHECKOUT: &str = "svc-checkout";
 const CATALOG: &str = "svc-catalog";
 const MAILER: &str = "svc-mailer";
+const EVENT_OR_VOUCHER: &str = "event_id, of vouchers <event_id>/voucher/<code>";
 
 /// Every topic but those of dead letters, which each consumer has for each of its sources.
 const CHANNELS: &[Channel] = &[
@@ -50,11 +51,16 @@ const CHANNELS: &[Channel] = &[
         CATALOG,
         &[CATALOG, CHECKOUT, MAILER],
     ),
-    channel(CATALOG_INVENTORY, "event_id", CATALOG, &[CHECKOUT]),
+    channel(CATALOG_INVENTORY, EVENT_OR_VOUCHER, CATALOG, &[CHECKOUT]),
     channel(CHECKOUT_COMMANDS, "event_id", CHECKOUT, &[CHECKOUT]),
     channel(CHECKOUT_ORDERS, "order_id", CHECKOUT, &[CHECKOUT]),
     channel(CHECKOUT_PAYMENTS, "order_id", CHECKOUT, &[CHECKOUT, MAILER]),
-    channel(CHECKOUT_STOCK, "event_id", CHECKOUT, &[CATALOG, CHECKOUT]),
+    channel(
+        CHECKOUT_STOCK,
+        EVENT_OR_VOUCHER,
+        CHECKOUT,
+        &[CATALOG, CHECKOUT],
+    ),
     channel(
         CHECKOUT_STATE,
         "kind and id of the entity",

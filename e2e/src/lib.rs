@@ -29,6 +29,7 @@ pub mod orders;
 pub mod records;
 pub mod stack;
 pub mod users;
+pub mod vouchers;
 pub mod wait;
 
 pub use api::{Answer, Api, Call};

@@ -31,9 +31,35 @@ pub fn is_invisible(text: &str) -> bool {
     })
 }
 
+/// Longest code that [`typed_code`] takes, in characters.
+pub const MAX_TYPED_CODE_CHARS: usize = 40;
+
+/// A code as people type it from a letter or a screen: ASCII letters, digits, `-` and `_`, without the white space around
+/// it and in upper case, so that it is the same however it was typed. `None`: it is no such code.
+pub fn typed_code(typed: &str) -> Option<String> {
+    let code = typed.trim();
+    let is_code = (1..=MAX_TYPED_CODE_CHARS).contains(&code.len())
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    is_code.then(|| code.to_ascii_uppercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_typed_code_is_the_same_however_it_is_typed() {
+        for typed in ["EARLY-10_x", " early-10_X\n", "Early-10_X"] {
+            assert_eq!(typed_code(typed).as_deref(), Some("EARLY-10_X"));
+        }
+        let longest = "a".repeat(MAX_TYPED_CODE_CHARS);
+        assert!(typed_code(&longest).is_some());
+        for wrong in ["", " ", "a b", "a/b", "ÉTÉ", "é", &(longest + "a")] {
+            assert_eq!(typed_code(wrong), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn what_cannot_be_seen_is_no_text() {

@@ -128,6 +128,42 @@ pub struct EventInventory {
     pub ticket_types: Vec<TicketTypeInventory>,
 }
 
+/// What a voucher takes off orders of its event. Key: `<event_id>/voucher/<code>`; a tombstone takes the voucher away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoucherTerms {
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// In upper case; letters, digits, - and _.
+    pub code: String,
+    /// Grows by one with every change of the voucher, also when it is deleted and made again.
+    pub version: i64,
+    /// 1 to 100; exactly one of this and `amount_off`.
+    pub percent_off: Option<i64>,
+    /// Taken off the sum of the lines.
+    pub amount_off: Option<Money>,
+    /// How many orders can have it.
+    pub max_uses: i64,
+    /// Orders from then on cannot have it; `None`: no end.
+    pub valid_until: Option<Micros>,
+}
+
+/// The key of what is said of a voucher, on every topic.
+pub fn voucher_key(event_id: Uuid, code: &str) -> String {
+    format!("{event_id}/voucher/{code}")
+}
+
+/// Event and code of the voucher that a key names; `None`: it names something else.
+pub fn parse_voucher_key(key: &str) -> Option<(Uuid, &str)> {
+    let (event_id, code) = key.split_once("/voucher/")?;
+    Some((event_id.parse().ok()?, code))
+}
+
+record!(
+    VoucherTerms,
+    "catalog.inventory",
+    "ticketing.catalog.VoucherTerms",
+    "../catalog.inventory/VoucherTerms.avsc"
+);
 record!(
     EventSnapshot,
     "catalog.events",

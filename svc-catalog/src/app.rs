@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::checkout::Checkout;
 use crate::live_events::LiveEvents;
 use crate::live_stock::LiveStock;
+use crate::live_vouchers::LiveVouchers;
 use crate::publish::EventPublication;
+use crate::publish_voucher::VoucherPublication;
 use crate::store::event::Events;
+use crate::store::voucher::Vouchers;
 
 /// Cheap to clone: every request gets one.
 #[derive(Clone)]
@@ -27,6 +30,14 @@ pub struct App {
     pub intents: Arc<Intents>,
     /// How they are made.
     pub publication: Arc<EventPublication>,
+    /// Vouchers.
+    pub vouchers: Arc<Vouchers>,
+    /// The publications of vouchers that are owed.
+    pub voucher_intents: Arc<Intents>,
+    /// How they are made.
+    pub voucher_publication: Arc<VoucherPublication>,
+    /// How often vouchers are used.
+    pub live_vouchers: Arc<LiveVouchers>,
     /// What is left of everything.
     pub stock: Arc<LiveStock>,
     /// Room for those who watch an event's stock.

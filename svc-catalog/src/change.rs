@@ -13,7 +13,7 @@ use crate::domain::event::Event;
 
 /// No further try is begun after this time. With the last try's own time-out it stays within what the sweeper grants a
 /// handler before it takes over.
-const DEADLINE: Duration = Duration::from_secs(4);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 /// Pause after a lost race, times the number of races lost and up to [`PAUSE_SPREAD`].
 const PAUSE: Duration = Duration::from_millis(2);
 /// Those who lost the same race wait for different times.
@@ -53,7 +53,7 @@ impl App {
         let Some(after) = decide(&before)? else {
             publish_newest(&*self.publication, id)
                 .await
-                .map_err(publication)?;
+                .map_err(publication_failed)?;
             return Ok(before);
         };
         let intent = self.intents.begin(id).await.map_err(database)?;
@@ -72,6 +72,7 @@ impl App {
         let event = found.ok_or(Code::NotFound)?.event;
         check(&event)?;
         let intent = self.intents.begin(id).await.map_err(database)?;
+        let vouchers = self.owe_vouchers(id).await?;
         let deleted = match self.events.delete(&event).await {
             Ok(deleted) => deleted,
             // It may have happened all the same: then nothing is left.
@@ -86,7 +87,8 @@ impl App {
             let left = self.events.find_serial(id).await.map_err(database)?;
             return Err(Problem::new(left.map_or(Code::NotFound, |_| Code::Stale)));
         }
-        self.settle(intent).await
+        self.settle(intent).await?;
+        self.settle_vouchers(vouchers).await
     }
 
     /// Replaces `before` by `after`, or what has become of it meanwhile by what `decide` makes of that.
@@ -161,7 +163,7 @@ impl App {
         self.intents
             .settle(&*self.publication, intent)
             .await
-            .map_err(publication)
+            .map_err(publication_failed)
     }
 
     /// Nothing was written, so nothing is owed. Failing costs one publication too many.
@@ -183,7 +185,7 @@ enum Tried {
     BelowSold(Option<String>),
 }
 
-fn pause(operation_id: Uuid, races: u32) -> Duration {
+pub(crate) fn pause(operation_id: Uuid, races: u32) -> Duration {
     let share = u32::try_from(operation_id.as_u128() % PAUSE_SPREAD).unwrap_or_default() + 1;
     PAUSE * share * races.min(8)
 }
@@ -199,7 +201,7 @@ pub fn database(error: CqlError) -> Problem {
 }
 
 /// The row says it, Kafka does not yet: a repeat, or the sweeper, brings it there.
-fn publication(error: PublishError) -> Problem {
+pub(crate) fn publication_failed(error: PublishError) -> Problem {
     match error {
         PublishError::Cql(error) => database(error),
         error => Problem::unavailable(error),

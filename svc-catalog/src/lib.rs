@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod change;
+pub mod change_voucher;
 pub mod checkout;
 pub mod config;
 pub mod consume;
@@ -10,7 +11,9 @@ pub mod http;
 pub mod jobs;
 pub mod live_events;
 pub mod live_stock;
+pub mod live_vouchers;
 pub mod publish;
+pub mod publish_voucher;
 pub mod routes;
 pub mod store;
 
@@ -29,6 +32,7 @@ use platform::kafka::producer::Producer;
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
+use schemas::catalog::VoucherTerms;
 use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, Topic};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -42,12 +46,14 @@ use crate::config::{Config, Stores};
 use crate::http::availability::stream::MAX_STREAMS;
 use crate::live_events::LiveEvents;
 use crate::publish::{Encoders, EventPublication};
+use crate::publish_voucher::VoucherPublication;
 use crate::store::event::Events;
+use crate::store::voucher::Vouchers;
 
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -64,6 +70,10 @@ const MIGRATIONS: [Migration; 4] = [
         name: "0003_past_starts",
         text: include_str!("../migrations/0003_past_starts.cql"),
     },
+    Migration {
+        name: "0004_vouchers",
+        text: include_str!("../migrations/0004_vouchers.cql"),
+    },
 ];
 
 /// Brings the keyspace, the schemas and the topics to what this version needs.
@@ -73,6 +83,7 @@ pub async fn migrate(env: Env) -> anyhow::Result<()> {
     let registry = registry(&kafka)?;
     registry.require_compatibility().await?;
     Encoders::register(&registry).await?;
+    registry.register::<VoucherTerms>().await?;
     topics::create(&kafka, &TOPICS).await?;
     Ok(())
 }
@@ -126,6 +137,15 @@ async fn app(
 ) -> anyhow::Result<App> {
     let session = cql::connect(&config.cql).await?;
     let events = Arc::new(Events::new(Arc::clone(&session)).await?);
+    let vouchers = Arc::new(Vouchers::new(Arc::clone(&session)).await?);
+    let voucher_intents = Intents::in_table(Arc::clone(&session), "voucher_intents").await?;
+    let voucher_publication = VoucherPublication {
+        vouchers: Arc::clone(&vouchers),
+        events: Arc::clone(&events),
+        encoder: registry.register().await?,
+        producer: producer.clone(),
+        event_partitions: config.kafka.event_partitions,
+    };
     let live: Arc<LiveEvents> = Arc::default();
     let publication = EventPublication {
         events: Arc::clone(&events),
@@ -140,6 +160,10 @@ async fn app(
         live,
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
+        vouchers,
+        voucher_intents: Arc::new(voucher_intents),
+        voucher_publication: Arc::new(voucher_publication),
+        live_vouchers: Arc::default(),
         stock: Arc::default(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         stopping: shutdown.token(),
@@ -180,18 +204,24 @@ fn background(
     let mut tasks = JoinSet::new();
     let (intents, publication) = (Arc::clone(&app.intents), Arc::clone(&app.publication));
     let stop_jobs = stop.clone();
-    tasks.spawn(async move { jobs::publish_owed::run(&intents, &publication, stop_jobs).await });
+    tasks.spawn(async move { jobs::publish_owed::run(&intents, &*publication, stop_jobs).await });
+
+    let intents = Arc::clone(&app.voucher_intents);
+    let publication = Arc::clone(&app.voucher_publication);
+    let stop_jobs = stop.clone();
+    tasks.spawn(async move { jobs::publish_owed::run(&intents, &*publication, stop_jobs).await });
 
     let (live, publication) = (Arc::clone(&app.live), Arc::clone(&app.publication));
     let stop_jobs = stop.clone();
     tasks.spawn(async move { jobs::publish_untold::run(&live, &publication, stop_jobs).await });
 
     let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
+    let vouchers = Arc::clone(&app.live_vouchers);
     let (stop_reading, shutdown) = (stop.clone(), shutdown.clone());
     tasks.spawn(async move {
         let read = try_join(
             consume::catalog_events::run(&kafka, &registry, &live, stop_reading.clone()),
-            consume::checkout_stock::run(&kafka, &registry, &stock, stop_reading),
+            consume::checkout_stock::run(&kafka, &registry, &stock, &vouchers, stop_reading),
         );
         if let Err(error) = read.await {
             // Only at the start, when the client refuses its settings: nothing would ever be known.

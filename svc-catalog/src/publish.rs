@@ -21,7 +21,7 @@ use crate::domain::ticket_type::TicketType;
 use crate::live_events::LiveEvents;
 use crate::store::event::Events;
 
-const SOURCE: &str = "/svc-catalog";
+pub(crate) const SOURCE: &str = "/svc-catalog";
 
 /// Partitions of `catalog.events`.
 pub(crate) const EVENTS_PARTITIONS: i32 = match CATALOG_EVENTS.partitions {

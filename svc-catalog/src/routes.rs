@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use crate::app::App;
 use crate::http::event::life_cycle;
-use crate::http::{availability, event, published_event, ticket_type};
+use crate::http::{availability, event, published_event, ticket_type, voucher};
 
 /// The public port.
 pub fn router(app: App) -> Router {
@@ -27,6 +27,14 @@ pub fn router(app: App) -> Router {
         .route(
             "/v1/events/{id}/ticket-types/{ticket_type_id}",
             put(ticket_type::change).delete(ticket_type::delete),
+        )
+        .route(
+            "/v1/events/{id}/vouchers",
+            get(voucher::list).post(voucher::create),
+        )
+        .route(
+            "/v1/events/{id}/vouchers/{code}",
+            put(voucher::change).delete(voucher::delete),
         )
         .route("/v1/events/{id}/availability", get(availability::find))
         .route(
@@ -58,6 +66,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         ticket_type::list,
         ticket_type::change,
         ticket_type::delete,
+        voucher::create,
+        voucher::list,
+        voucher::change,
+        voucher::delete,
         availability::find,
         availability::stream::follow,
     ),

@@ -9,6 +9,7 @@ use crate::box_office::client::BoxOffice;
 use crate::box_office::inventory::InventoryTable;
 use crate::box_office::memory::Memory;
 use crate::box_office::sold_out::SoldOut;
+use crate::box_office::vouchers::VoucherTable;
 use crate::payment::Cashier;
 use crate::payment::stripe::webhook::Webhooks;
 use crate::store::events::EventStore;
@@ -28,6 +29,8 @@ pub struct App {
     pub sold_out: Arc<SoldOut>,
     /// What may be sold.
     pub inventory: Arc<InventoryTable>,
+    /// What vouchers take off.
+    pub vouchers: Arc<VoucherTable>,
     /// Orders and tickets.
     pub orders: Arc<OrderStore>,
     /// What tickets say of their events.

@@ -48,6 +48,7 @@ use box_office::memory::Memory;
 use box_office::projector::{self, BACKLOG, Projection, RESERVE};
 use box_office::replies::Replies;
 use box_office::sold_out::SoldOut;
+use box_office::vouchers::VoucherTable;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
@@ -158,12 +159,14 @@ pub async fn run(
     let joined = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
     let table = Arc::clone(&shared.inventory);
+    let vouchers = Arc::new(VoucherTable::default());
+    let voucher_table = Arc::clone(&vouchers);
     spawn_table(
         &mut tasks,
         &config,
         &registry,
         CATALOG_INVENTORY.name,
-        move |record| consume::catalog_inventory::take(&table, record),
+        move |record| consume::catalog_inventory::take(&table, &voucher_table, record),
         Arc::clone(shared.inventory.caught_up()),
         stop_engine.clone(),
     );
@@ -255,6 +258,7 @@ pub async fn run(
         memory: Arc::clone(&shared.memory),
         sold_out,
         inventory: Arc::clone(&shared.inventory),
+        vouchers,
         orders,
         events,
         cashier,

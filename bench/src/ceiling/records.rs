@@ -79,6 +79,7 @@ impl Encoders {
             }],
             fingerprint: order.fingerprint.to_vec(),
             not_after: Timestamp::now().as_micros(),
+            voucher: None,
         })
     }
 
@@ -96,6 +97,7 @@ impl Encoders {
             expires_at: order.expires_at(),
             reserved_at: order.reserved_at.as_micros(),
             fingerprint: order.fingerprint.to_vec(),
+            voucher: None,
         });
         let headers = headers(order.id, OrderReserved::NAME, &key, order.reserved_at);
         Output {
@@ -122,6 +124,7 @@ impl Encoders {
             paying: false,
             payment_deadline: None,
             fingerprint: order.fingerprint.to_vec(),
+            voucher: None,
         };
         state(format!("hold/{}", order.id), self.hold.encode(&hold))
     }

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use e2e::events::concert;
 use e2e::users::{fresh_email, register};
-use e2e::{Call, PASSWORD, TicketType, User, orders};
+use e2e::{Call, PASSWORD, TicketType, User, orders, vouchers};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::ids::new_id;
 use serde_json::{Value, json};
 
 use crate::callers::{CALLERS, NOBODY, another};
 use crate::table::{Row, rows};
-use crate::world::{Thing, World};
+use crate::world::{Thing, VOUCHER, World};
 
 /// A debug build answers slowly, and other tests want to be answered too.
 const AT_A_TIME: usize = 8;
@@ -59,6 +59,8 @@ async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
         "POST /v1/events" | "PUT /v1/events/{id}" => concert("A concert", 30),
         "POST /v1/events/{id}/ticket-types" => TicketType::vip(5).body(),
         "PUT /v1/events/{id}/ticket-types/{ticket_type_id}" => TicketType::general(20).body(),
+        "POST /v1/events/{id}/vouchers" => vouchers::half(&new_id().simple().to_string(), 5),
+        "PUT /v1/events/{id}/vouchers/{code}" => vouchers::half(VOUCHER, 6),
         "POST /v1/orders" => {
             orders::order_body(world.on_sale.id, &[(world.on_sale.ticket_types[0], 1)])
         }
@@ -79,7 +81,8 @@ async fn prepared(
     let path = path
         .replace("{id}", &thing.id.to_string())
         .replace("{user_id}", &thing.id.to_string())
-        .replace("{ticket_type_id}", &thing.ticket_type.to_string());
+        .replace("{ticket_type_id}", &thing.ticket_type.to_string())
+        .replace("{code}", VOUCHER);
     let mut call = world.stack.gateway().call(method.parse()?, path);
     call = call.if_match("*").idempotency_key(&new_id().to_string());
     let body = body(world, &row.call).await?;

@@ -4,11 +4,14 @@ use anyhow::Context as _;
 use e2e::events::concert;
 use e2e::users::id_of;
 use e2e::wait::SOON;
-use e2e::{PublishedEvent, Stack, TicketType, User, eventually, orders};
+use e2e::{PublishedEvent, Stack, TicketType, User, eventually, orders, vouchers};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::callers::{CUSTOMER, ORGANIZER, another};
+
+/// The code of every voucher that is made here.
+pub(crate) const VOUCHER: &str = "ACCESS";
 
 /// What a call is about.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,13 @@ impl World {
                 let types = [TicketType::general(10), TicketType::vip(10)];
                 let event = self.stack.published_event(organizer, &types).await?;
                 (event.id, event.ticket_types[0])
+            }
+            "a voucher" => {
+                let (event, ticket_type) = self.draft().await?;
+                let (api, organizer) = (self.stack.catalog(), self.caller(ORGANIZER)?);
+                let voucher = vouchers::make(api, organizer, event, &vouchers::half(VOUCHER, 5));
+                voucher.send().await?.expect(201)?;
+                (event, ticket_type)
             }
             "an order" => (self.order().await?, nothing),
             "a paid order" => {

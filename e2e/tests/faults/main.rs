@@ -9,6 +9,7 @@ mod key_rotation;
 mod load;
 mod one_instance;
 mod two_instances;
+mod vouchers;
 
 use e2e::control::stack_command;
 use tokio::sync::Mutex;

@@ -13,12 +13,14 @@ use platform::ids::new_id;
 use crate::load::{Load, ORDERS_AROUND, Spread, events};
 use crate::{TURN, stack_command};
 
-const SECOND: &str = "svc-checkout-2";
+pub(crate) const SECOND: &str = "svc-checkout-2";
 /// The broker misses a member after 6 s; then its partitions are taken over.
 const TAKE_OVER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Starts the second instance, and stops it whatever comes out.
-async fn with_second<T>(test: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) async fn with_second<T>(
+    test: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let _turn = TURN.lock().await;
     stack_command("start", SECOND).await?;
     let tested = test.await;

@@ -64,6 +64,7 @@ codes! {
     SoldOut "sold-out" 409 "Not enough tickets are left";
     LimitPerBuyer "limit-per-buyer" 409 "More than one buyer may have";
     SaleClosed "sale-closed" 409 "The sale is not open";
+    VoucherTaken "voucher-taken" 409 "The event has a voucher with this code";
     VoucherUsedUp "voucher-used-up" 409 "The voucher is used up";
     VoucherInvalid "voucher-invalid" 409 "The voucher is not valid here";
     HoldExpired "hold-expired" 409 "The reservation has expired";

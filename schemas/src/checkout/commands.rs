@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::checkout::OrderLine;
+use crate::checkout::{OrderLine, UsedVoucher};
 use crate::{Micros, Money, record};
 
 /// Tickets that a buyer asks for.
@@ -13,6 +13,30 @@ pub struct WantedLine {
     pub ticket_type_id: Uuid,
     /// How many.
     pub quantity: i64,
+}
+
+/// What a voucher takes off: a percentage or an amount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoucherOffer {
+    /// Version of the terms.
+    pub version: i64,
+    /// 1 to 100.
+    pub percent_off: Option<i64>,
+    /// Taken off the sum of the lines.
+    pub amount_off: Option<Money>,
+    /// How many orders can have it.
+    pub max_uses: i64,
+    /// Orders from then on cannot have it; `None`: no end.
+    pub valid_until: Option<Micros>,
+}
+
+/// A voucher that a buyer names, with what the catalog says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedVoucher {
+    /// In upper case.
+    pub code: String,
+    /// `None`: the event has no such voucher.
+    pub offer: Option<VoucherOffer>,
 }
 
 /// Asks the box office to hold tickets for a buyer.
@@ -31,6 +55,8 @@ pub struct PlaceOrder {
     pub fingerprint: Vec<u8>,
     /// The client has gone after this time; the command is refused then.
     pub not_after: Micros,
+    /// `None` without one.
+    pub voucher: Option<WantedVoucher>,
 }
 
 /// What the provider says.
@@ -84,6 +110,8 @@ pub struct OrderRow {
     pub payment_id: Option<Uuid>,
     /// When it changed last: the next change is later.
     pub updated_at: Micros,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// Tells the box office what became of a charge.

@@ -18,6 +18,19 @@ pub struct OrderLine {
     pub line_total: Money,
 }
 
+/// The voucher of an order, as it was when the order was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedVoucher {
+    /// Its code, in upper case.
+    pub code: String,
+    /// Version of its terms.
+    pub version: i64,
+    /// How many orders could have it.
+    pub max_uses: i64,
+    /// What it took off the sum of the lines.
+    pub discount: Money,
+}
+
 /// The buyer, or the end of the event, ended the hold; its stock is free again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
@@ -37,6 +50,8 @@ pub struct OrderCancelled {
     pub reserved_at: Micros,
     /// When the box office decided.
     pub cancelled_at: Micros,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// The hold ended unpaid and its stock is free again.
@@ -58,6 +73,8 @@ pub struct OrderExpired {
     pub reserved_at: Micros,
     /// When the box office decided.
     pub expired_at: Micros,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// A paid order was taken back: its tickets are dead and their stock is free again. The money follows with
@@ -82,6 +99,8 @@ pub struct OrderRefunded {
     pub payment_id: Option<Uuid>,
     /// When the box office decided.
     pub refunded_at: Micros,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// Tickets are held for a buyer until expires_at.
@@ -108,6 +127,8 @@ pub struct OrderReserved {
     /// SHA-256 of the body: a repeat of the key with another body is refused.
     #[serde(with = "apache_avro::serde::bytes")]
     pub fingerprint: Vec<u8>,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 record!(

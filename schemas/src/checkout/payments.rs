@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::checkout::OrderLine;
+use crate::checkout::{OrderLine, UsedVoucher};
 use crate::{Micros, Money, record};
 
 /// One seat, sold.
@@ -46,6 +46,8 @@ pub struct PaymentConfirmed {
     pub reserved_at: Micros,
     /// When the box office decided.
     pub confirmed_at: Micros,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// The provider declined; the hold goes on until it expires.

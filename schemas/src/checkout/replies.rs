@@ -60,6 +60,10 @@ pub enum ReplyOutcome {
     BelowSold,
     /// The event has changed meanwhile.
     InventoryIsNewer,
+    /// The event has no such voucher, or no longer.
+    VoucherInvalid,
+    /// As many orders have the voucher as can.
+    VoucherUsedUp,
 }
 
 /// The answer to a command whose client waits at another instance than the one that decided it. Sent when the rows are

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::catalog::EventStatus;
-use crate::checkout::OrderLine;
+use crate::checkout::{OrderLine, UsedVoucher};
 use crate::{Micros, Money, record};
 
 /// Held and paid tickets of a type.
@@ -52,6 +52,8 @@ pub struct EndedOrder {
     pub open_payment: Option<Uuid>,
     /// Its tickets were taken back: never again.
     pub refunded: bool,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// Account of one ticket type.
@@ -145,6 +147,8 @@ pub struct OpenHold {
     /// SHA-256 of the body that placed it.
     #[serde(with = "apache_avro::serde::bytes")]
     pub fingerprint: Vec<u8>,
+    /// `None` without one.
+    pub voucher: Option<UsedVoucher>,
 }
 
 /// Where the box office of a partition stands. Key: position.
@@ -196,6 +200,23 @@ pub struct RefundOwed {
     pub due_at: Micros,
 }
 
+/// How many orders have a voucher. Key: voucher/<event_id>/<code>; a tombstone when none has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoucherUses {
+    /// Event.
+    pub event_id: Uuid,
+    /// In upper case.
+    pub code: String,
+    /// Orders that were placed with it and neither expired nor were cancelled.
+    pub uses: i64,
+}
+
+record!(
+    VoucherUses,
+    "checkout.state",
+    "ticketing.checkout.VoucherUses",
+    "../../checkout.state/VoucherUses.avsc"
+);
 record!(
     BuyerCount,
     "checkout.state",

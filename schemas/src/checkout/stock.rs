@@ -33,6 +33,27 @@ pub struct StockLevel {
     pub at: Micros,
 }
 
+/// How often a voucher is used. Key: <event_id>/voucher/<code>.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoucherLevel {
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// In upper case.
+    pub code: String,
+    /// The version of the event's stock with which this count came.
+    pub version: i64,
+    /// Orders that were placed with it and neither expired nor were cancelled.
+    pub uses: i64,
+    /// When the box office decided.
+    pub at: Micros,
+}
+
+record!(
+    VoucherLevel,
+    "checkout.stock",
+    "ticketing.checkout.VoucherLevel",
+    "../../checkout.stock/VoucherLevel.avsc"
+);
 record!(
     StockLevel,
     "checkout.stock",

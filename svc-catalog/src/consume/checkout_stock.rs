@@ -4,19 +4,22 @@ use platform::avro::{DecodeError, Registry};
 use platform::config::KafkaConfig;
 use platform::kafka::table::{TableError, TableRecord, read_table};
 use schemas::Record;
-use schemas::checkout::{StockLevel, TicketTypeStock};
+use schemas::checkout::{StockLevel, TicketTypeStock, VoucherLevel};
 use schemas::topics::CHECKOUT_STOCK;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::stock::{EventStock, TypeStock};
+use crate::domain::voucher::VoucherKey;
 use crate::live_stock::LiveStock;
+use crate::live_vouchers::LiveVouchers;
 
 /// Follows the table until `stop`.
 pub async fn run(
     kafka: &KafkaConfig,
     registry: &Registry,
     stock: &LiveStock,
+    vouchers: &LiveVouchers,
     stop: CancellationToken,
 ) -> Result<(), TableError> {
     read_table(
@@ -24,18 +27,27 @@ pub async fn run(
         registry,
         CHECKOUT_STOCK.name,
         kafka.event_partitions,
-        |record| handle(record, stock),
+        |record| handle(record, stock, vouchers),
         stock.caught_up(),
         stop,
     )
     .await
 }
 
-fn handle(record: &TableRecord<'_>, stock: &LiveStock) -> Result<(), DecodeError> {
+fn handle(
+    record: &TableRecord<'_>,
+    stock: &LiveStock,
+    vouchers: &LiveVouchers,
+) -> Result<(), DecodeError> {
     match &record.datum {
         Some(datum) if datum.name() == StockLevel::NAME => {
             let level: StockLevel = datum.read()?;
             stock.put(level.event_id, event_stock(&level));
+        }
+        Some(datum) if datum.name() == VoucherLevel::NAME => {
+            let level: VoucherLevel = datum.read()?;
+            let (event_id, code) = (level.event_id, level.code);
+            vouchers.put(VoucherKey { event_id, code }, level.version, level.uses);
         }
         // A record of a newer version of the box office, not meant for this one.
         Some(_) => {}

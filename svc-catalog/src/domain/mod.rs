@@ -8,4 +8,5 @@ pub mod rule;
 pub mod stock;
 pub mod ticket_type;
 pub mod time_zone;
+pub mod voucher;
 pub mod words;

@@ -9,7 +9,7 @@ use platform::text::is_invisible;
 pub struct Violation {
     /// JSON pointer to the field, such as `/venue/city`.
     pub field: &'static str,
-    /// For programs: `length`, `text`, `range`, `order`, `unknown`, `currency`, `capacity`, `count`.
+    /// For programs: `length`, `text`, `range`, `order`, `unknown`, `currency`, `capacity`, `count`, `one-of`.
     pub code: &'static str,
     /// What is allowed, for people.
     pub detail: Cow<'static, str>,

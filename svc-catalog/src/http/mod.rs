@@ -6,6 +6,7 @@ pub mod event;
 mod kept;
 pub mod published_event;
 pub mod ticket_type;
+pub mod voucher;
 
 use platform::http::{Code, Problem};
 

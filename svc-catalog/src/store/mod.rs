@@ -2,6 +2,7 @@
 
 pub mod event;
 mod event_row;
+pub mod voucher;
 
 use platform::clock::Timestamp;
 use scylla::value::CqlTimestamp;

@@ -13,16 +13,20 @@ const OPEN: [&str; 5] = [
     "GET /v1/events/{id}/ticket-types",
 ];
 /// What organizers and admins may call.
-const ORGANIZER: [&str; 9] = [
+const ORGANIZER: [&str; 13] = [
     "DELETE /v1/events/{id}",
     "DELETE /v1/events/{id}/ticket-types/{ticket_type_id}",
+    "DELETE /v1/events/{id}/vouchers/{code}",
+    "GET /v1/events/{id}/vouchers",
     "POST /v1/events",
     "POST /v1/events/{id}/archive",
     "POST /v1/events/{id}/cancel",
     "POST /v1/events/{id}/publish",
     "POST /v1/events/{id}/ticket-types",
+    "POST /v1/events/{id}/vouchers",
     "PUT /v1/events/{id}",
     "PUT /v1/events/{id}/ticket-types/{ticket_type_id}",
+    "PUT /v1/events/{id}/vouchers/{code}",
 ];
 
 /// A call of an operation, with an id that nothing has, and without a body.
@@ -30,7 +34,8 @@ fn call(stack: &Stack, operation: &str) -> Call {
     let (method, path) = operation.split_once(' ').expect("method and path");
     let path = path
         .replace("{id}", &new_id().to_string())
-        .replace("{ticket_type_id}", &new_id().to_string());
+        .replace("{ticket_type_id}", &new_id().to_string())
+        .replace("{code}", "EARLY");
     stack
         .catalog()
         .call(method.parse().expect("a method"), path)

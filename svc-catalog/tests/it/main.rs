@@ -11,6 +11,7 @@ mod life_cycle;
 mod list;
 mod records;
 mod stream;
+mod vouchers;
 
 use e2e::events::concert;
 use e2e::users::id_of;

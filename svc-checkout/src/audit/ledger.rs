@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use platform::avro::{Datum, Registry};
 use platform::config::KafkaConfig;
 use platform::kafka::topic_reader::{Place, ReadError, TopicReader};
-use schemas::catalog::EventInventory;
+use schemas::catalog::{EventInventory, VoucherTerms};
 use schemas::checkout::{
     IssuedTicket, OrderCancelled, OrderExpired, OrderLine, OrderRefunded, OrderReserved,
-    PaymentConfirmed, PaymentFailed, PaymentRefundDue, PaymentRefunded, StockLevel,
+    PaymentConfirmed, PaymentFailed, PaymentRefundDue, PaymentRefunded, StockLevel, UsedVoucher,
+    VoucherLevel,
 };
 use schemas::topics::{CATALOG_INVENTORY, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_STOCK};
 use schemas::{Micros, Money, Record};
@@ -32,6 +33,7 @@ pub(super) enum Step {
 pub(super) struct Terms {
     pub(super) lines: Vec<OrderLine>,
     pub(super) total: Money,
+    pub(super) voucher: Option<UsedVoucher>,
     pub(super) reserved_at: Micros,
 }
 
@@ -74,6 +76,10 @@ pub(super) struct Ledger {
     pub(super) stock: HashMap<Uuid, Vec<StockLevel>>,
     /// Every version that compaction has left.
     pub(super) inventory: HashMap<Uuid, Vec<EventInventory>>,
+    /// What the catalog said of an event's vouchers, as far as compaction and deletion have left it.
+    pub(super) vouchers: HashMap<Uuid, Vec<VoucherTerms>>,
+    /// How often the box office said last that they are used, by event and code.
+    pub(super) voucher_levels: HashMap<(Uuid, String), VoucherLevel>,
     pub(super) unreadable: Vec<String>,
     pub(super) records: u64,
     scope: Scope,
@@ -115,6 +121,8 @@ impl Ledger {
             refunded: Vec::new(),
             stock: HashMap::new(),
             inventory: HashMap::new(),
+            vouchers: HashMap::new(),
+            voucher_levels: HashMap::new(),
             unreadable: Vec::new(),
             records: 0,
             scope: Scope::default(),
@@ -158,6 +166,20 @@ impl Ledger {
                 if self.scope.has_event(record.event_id) {
                     let versions = self.inventory.entry(record.event_id).or_default();
                     versions.push(record);
+                }
+            }
+            VoucherTerms::NAME => {
+                let record: VoucherTerms = read(datum)?;
+                if self.scope.has_event(record.event_id) {
+                    let versions = self.vouchers.entry(record.event_id).or_default();
+                    versions.push(record);
+                }
+            }
+            VoucherLevel::NAME => {
+                let record: VoucherLevel = read(datum)?;
+                if self.scope.has_event(record.event_id) {
+                    let key = (record.event_id, record.code.clone());
+                    self.voucher_levels.insert(key, record);
                 }
             }
             StockLevel::NAME => {
@@ -257,6 +279,7 @@ macro_rules! terms {
         Some(Terms {
             lines: $record.lines,
             total: $record.total,
+            voucher: $record.voucher,
             reserved_at: $record.reserved_at,
         })
     };

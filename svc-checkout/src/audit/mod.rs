@@ -26,6 +26,7 @@ mod report;
 mod scope;
 mod stock;
 mod tables;
+mod vouchers;
 
 #[cfg(test)]
 mod tests;
@@ -165,6 +166,7 @@ fn judge(
     }
     orders::check(ledger, &mut found);
     stock::check(ledger, &mut found);
+    vouchers::check(ledger, &mut found);
     let now = Timestamp::now().as_micros();
     let on_the_way = money::check(ledger, &charges, now, &mut found);
     let suspects = tables.check(ledger, &mut found);

@@ -115,7 +115,7 @@ fn same_terms(order_id: Uuid, entries: &[Entry], found: &mut Found) {
         found.add(
             Promise::MoneyConserved,
             order_id,
-            format!("order {order_id}: its lines are not its total"),
+            format!("order {order_id}: its lines less its discount are not its total"),
         );
     }
 }
@@ -133,7 +133,13 @@ fn adds_up(terms: &Terms) -> bool {
         .iter()
         .map(|line| i128::from(line.line_total.amount))
         .sum();
-    terms.lines.iter().all(line) && sum == i128::from(terms.total.amount)
+    let used = terms.voucher.as_ref();
+    let discount = used.map_or(0, |used| used.discount.amount);
+    terms.lines.iter().all(line)
+        && used.is_none_or(|used| used.discount.currency == terms.total.currency)
+        && discount >= 0
+        && terms.total.amount >= 0
+        && sum == i128::from(terms.total.amount) + i128::from(discount)
 }
 
 fn hold(order_id: Uuid, entries: &[Entry], found: &mut Found) {

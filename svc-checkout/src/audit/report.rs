@@ -14,6 +14,7 @@ pub(super) enum Promise {
     EverythingReadable,
     NeverOversold,
     StockAddsUp,
+    VouchersKept,
     LegalMoves,
     HoldsKept,
     TicketsMatchOrders,
@@ -26,10 +27,11 @@ pub(super) enum Promise {
 }
 
 impl Promise {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::EverythingReadable,
         Self::NeverOversold,
         Self::StockAddsUp,
+        Self::VouchersKept,
         Self::LegalMoves,
         Self::HoldsKept,
         Self::TicketsMatchOrders,
@@ -54,6 +56,7 @@ impl Promise {
             Self::EverythingReadable => "every record can be read",
             Self::NeverOversold => "no ticket type is oversold at any time",
             Self::StockAddsUp => "quantity = held + sold + free, as the ledger counts it",
+            Self::VouchersKept => "no voucher is used more often or takes off more than it says",
             Self::LegalMoves => "orders make legal moves only, once each",
             Self::HoldsKept => "no hold ends early",
             Self::TicketsMatchOrders => "a paid seat is exactly one ticket",

@@ -11,7 +11,7 @@ use super::report::{Found, Promise};
 
 /// Decisions of one batch bear the time of the batch or, one order decided several times in it, some µs more. Batches
 /// are milliseconds apart.
-const OF_THE_SAME_BATCH: Micros = 100;
+pub(super) const OF_THE_SAME_BATCH: Micros = 100;
 
 pub(super) fn check(ledger: &Ledger, found: &mut Found) {
     let mut by_event: HashMap<Uuid, Vec<&[Entry]>> = HashMap::new();
@@ -30,10 +30,10 @@ pub(super) fn check(ledger: &Ledger, found: &mut Found) {
 }
 
 /// Seats that one decision took, or gave back.
-struct Movement<'a> {
-    entry: &'a Entry,
+pub(super) struct Movement<'a> {
+    pub(super) entry: &'a Entry,
     /// 1 or -1.
-    sign: i64,
+    pub(super) sign: i64,
 }
 
 /// No decision took more seats than there were.
@@ -98,7 +98,7 @@ fn offered(ledger: &Ledger, event_id: Uuid) -> HashMap<Uuid, i64> {
 /// checkout.orders has them in that order but for those of orders that were paid after their end, which are on
 /// checkout.payments. Among decisions of the same moment these count last: then a seat that was given back in that
 /// moment is free, whichever was first.
-fn movements<'a>(orders: &[&'a [Entry]]) -> Vec<Movement<'a>> {
+pub(super) fn movements<'a>(orders: &[&'a [Entry]]) -> Vec<Movement<'a>> {
     let mut in_time = Vec::new();
     let mut after_the_end = Vec::new();
     for entries in orders {

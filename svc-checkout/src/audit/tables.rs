@@ -18,8 +18,8 @@ use super::scope::Scope;
 
 /// Rows that are read again at once.
 const READS_AT_ONCE: usize = 64;
-const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, total, reserved_at, \
-                       expires_at, updated_at, paid_at, payment_id, fingerprint";
+const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, total, voucher, \
+                       reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
 /// Bits of an order's id that name its partition.
 const BUCKET_BITS: u32 = 45;
 /// Partitions that the buyers of a year share.
@@ -42,6 +42,14 @@ struct Ticket {
     price: i64,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, DeserializeValue)]
+struct Voucher {
+    code: String,
+    version: i64,
+    max_uses: i64,
+    discount: i64,
+}
+
 /// A row of `orders`.
 #[derive(Debug, Clone, PartialEq, Eq, DeserializeRow)]
 struct Row {
@@ -54,6 +62,7 @@ struct Row {
     lines: Option<Vec<Line>>,
     tickets: Option<Vec<Ticket>>,
     total: Option<i64>,
+    voucher: Option<Voucher>,
     reserved_at: Option<i64>,
     expires_at: Option<i64>,
     updated_at: Option<i64>,
@@ -280,6 +289,12 @@ fn row_of(order_id: Uuid, entries: &[Entry]) -> Option<Row> {
         ),
         tickets: None,
         total: Some(terms.total.amount),
+        voucher: terms.voucher.as_ref().map(|used| Voucher {
+            code: used.code.clone(),
+            version: used.version,
+            max_uses: used.max_uses,
+            discount: used.discount.amount,
+        }),
         reserved_at: Some(terms.reserved_at),
         expires_at: first.expires_at,
         updated_at: None,
@@ -345,6 +360,7 @@ fn different(row: &Row, expected: &Row) -> String {
         ("lines", row.lines == expected.lines),
         ("tickets", row.tickets == expected.tickets),
         ("total", row.total == expected.total),
+        ("voucher", row.voucher == expected.voucher),
         ("reserved_at", row.reserved_at == expected.reserved_at),
         ("expires_at", row.expires_at == expected.expires_at),
         ("updated_at", row.updated_at == expected.updated_at),

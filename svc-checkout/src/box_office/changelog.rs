@@ -6,6 +6,7 @@ use platform::ids::derived_id;
 use platform::kafka::headers::RecordHeaders;
 use rdkafka::message::OwnedHeaders;
 use schemas::Record as _;
+use schemas::catalog::voucher_key;
 use schemas::checkout as record;
 use schemas::dead::DeadLetter;
 use schemas::topics;
@@ -13,8 +14,11 @@ use uuid::Uuid;
 
 use super::records::{FactRecord, fact_out};
 use super::state_records as state;
+use super::voucher_records::{state_key, uses_out};
 use crate::domain::books::Changes;
 use crate::domain::command::Fact;
+use crate::domain::event_book::EventBook;
+use crate::domain::voucher::VoucherKey;
 
 /// CloudEvents source of all records of this service.
 pub(super) const SOURCE: &str = "/svc-checkout";
@@ -46,6 +50,8 @@ pub struct Changelog {
     event: Encoder<record::EventBook>,
     hold: Encoder<record::OpenHold>,
     buyer: Encoder<record::BuyerCount>,
+    voucher: Encoder<record::VoucherUses>,
+    voucher_level: Encoder<record::VoucherLevel>,
     commands: Encoder<record::RecentCommands>,
     refund: Encoder<record::RefundOwed>,
     ended: Encoder<record::EndedOrder>,
@@ -69,6 +75,8 @@ impl Changelog {
             event: registry.register().await?,
             hold: registry.register().await?,
             buyer: registry.register().await?,
+            voucher: registry.register().await?,
+            voucher_level: registry.register().await?,
             commands: registry.register().await?,
             refund: registry.register().await?,
             ended: registry.register().await?,
@@ -178,6 +186,13 @@ impl Changelog {
                 .map(|count| self.buyer.encode(&state::buyer_out(*key, count)));
             outputs.push(entity(state::buyer_key(*key), payload));
         }
+        for (key, uses) in &changes.vouchers {
+            let payload = uses.map(|uses| self.voucher.encode(&uses_out(key, uses)));
+            outputs.push(entity(state_key(key), payload));
+            // Whatever counts an order for its voucher moves stock, so the event's book has changed as well.
+            let book = changes.events.get(&key.0);
+            outputs.extend(book.map(|book| self.voucher_level(book, key, *uses, now)));
+        }
         for (id, refund) in &changes.refunds {
             let payload = refund
                 .as_ref()
@@ -200,7 +215,7 @@ impl Changelog {
         outputs
     }
 
-    fn stock(&self, book: &crate::domain::event_book::EventBook, now: Timestamp) -> Output {
+    fn stock(&self, book: &EventBook, now: Timestamp) -> Output {
         let key = book.id.to_string();
         let level = state::stock_out(book, now);
         let id = derived_id(book.id, &["stock", &level.version.to_string()]);
@@ -208,6 +223,31 @@ impl Changelog {
             topic: topics::CHECKOUT_STOCK.name,
             payload: Some(self.stock.encode(&level)),
             headers: Some(headers(id, record::StockLevel::NAME, &key, now, None)),
+            key,
+        }
+    }
+
+    fn voucher_level(
+        &self,
+        book: &EventBook,
+        (event_id, code): &VoucherKey,
+        uses: Option<i64>,
+        now: Timestamp,
+    ) -> Output {
+        let key = voucher_key(*event_id, code.as_str());
+        let level = record::VoucherLevel {
+            event_id: *event_id,
+            code: code.as_str().to_owned(),
+            version: book.stock_version,
+            uses: uses.unwrap_or(0),
+            at: now.as_micros(),
+        };
+        let version = level.version.to_string();
+        let id = derived_id(*event_id, &["voucher", code.as_str(), &version]);
+        Output {
+            topic: topics::CHECKOUT_STOCK.name,
+            payload: Some(self.voucher_level.encode(&level)),
+            headers: Some(headers(id, record::VoucherLevel::NAME, &key, now, None)),
             key,
         }
     }

@@ -4,6 +4,7 @@ use platform::clock::Timestamp;
 use schemas::checkout as record;
 
 use super::records::{RecordError, bad, fingerprint_in, lines_in, lines_out, money_in, money_out};
+use super::voucher_records::{used_in, used_out, wanted_in, wanted_out};
 use crate::domain::command::{
     CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder,
     SettlePayment, SettleRefund, StartPayment,
@@ -43,6 +44,7 @@ pub fn command_out(command: &Command) -> CommandRecord {
                     quantity,
                 })
                 .collect(),
+            voucher: command.voucher.as_ref().map(wanted_out),
             fingerprint: command.fingerprint.to_vec(),
             not_after: command.not_after.as_micros(),
         }),
@@ -121,6 +123,7 @@ fn row_out(row: &OrderRow) -> record::OrderRow {
         user_id: row.user_id,
         lines: lines_out(&row.lines),
         total: money_out(row.total),
+        voucher: used_out(row.voucher.as_ref()),
         created_at: row.reserved_at.as_micros(),
         payment_id: row.payment_id,
         updated_at: row.updated_at.as_micros(),
@@ -141,6 +144,7 @@ fn row_in(row: &record::OrderRow) -> Result<OrderRow, RecordError> {
         user_id: row.user_id,
         lines: lines_in(&row.lines)?,
         total: money_in(&row.total)?,
+        voucher: used_in(row.voucher.as_ref())?,
         reserved_at: Timestamp::from_micros(row.created_at),
         payment_id: row.payment_id,
         updated_at: Timestamp::from_micros(row.updated_at),
@@ -162,6 +166,7 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
                     other => Err(bad("lines.quantity", other.to_string())),
                 })
                 .collect::<Result<_, _>>()?,
+            voucher: record.voucher.as_ref().map(wanted_in).transpose()?,
             fingerprint: fingerprint_in(&record.fingerprint)?,
             not_after: Timestamp::from_micros(record.not_after),
         }),

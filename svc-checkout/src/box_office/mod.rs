@@ -23,6 +23,8 @@ pub mod reply_records;
 pub mod sold_out;
 pub mod state_records;
 pub mod takeover;
+pub mod voucher_records;
+pub mod vouchers;
 pub mod waiters;
 pub mod worklist;
 

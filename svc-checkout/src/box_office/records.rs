@@ -8,6 +8,7 @@ use schemas::catalog::{EventInventory, EventStatus};
 use schemas::checkout as record;
 use uuid::Uuid;
 
+use super::voucher_records::{used_in, used_out};
 use crate::domain::command::{Fact, PaymentFailed, RefundOwed, RefundedOrder};
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
@@ -177,6 +178,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             number: order.number(),
             lines: lines_out(&order.lines),
             total: money_out(order.total),
+            voucher: used_out(order.voucher.as_ref()),
             expires_at: order.expires_at.unwrap_or(order.reserved_at).as_micros(),
             reserved_at: order.reserved_at.as_micros(),
             fingerprint: order.fingerprint.to_vec(),
@@ -188,6 +190,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             version: order.version,
             lines: lines_out(&order.lines),
             total: money_out(order.total),
+            voucher: used_out(order.voucher.as_ref()),
             reserved_at: order.reserved_at.as_micros(),
             expired_at: order.updated_at.as_micros(),
         }),
@@ -198,6 +201,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             version: order.version,
             lines: lines_out(&order.lines),
             total: money_out(order.total),
+            voucher: used_out(order.voucher.as_ref()),
             reserved_at: order.reserved_at.as_micros(),
             cancelled_at: order.updated_at.as_micros(),
         }),
@@ -208,6 +212,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             version: order.version,
             lines: lines_out(&order.lines),
             total: money_out(order.total),
+            voucher: used_out(order.voucher.as_ref()),
             reserved_at: order.reserved_at.as_micros(),
             payment_id: order.payment_id,
             refunded_at: order.at.as_micros(),
@@ -223,6 +228,7 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             lines: lines_out(&order.lines),
             tickets: order.tickets.iter().map(ticket_out).collect(),
             total: money_out(order.total),
+            voucher: used_out(order.voucher.as_ref()),
             reserved_at: order.reserved_at.as_micros(),
             confirmed_at: order.updated_at.as_micros(),
         }),
@@ -261,7 +267,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             ..unpaid(
                 [record.order_id, record.event_id, record.user_id],
                 record.version,
-                (&record.lines, &record.total),
+                (&record.lines, &record.total, record.voucher.as_ref()),
                 record.reserved_at,
             )?
         })),
@@ -271,7 +277,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             ..unpaid(
                 [record.order_id, record.event_id, record.user_id],
                 record.version,
-                (&record.lines, &record.total),
+                (&record.lines, &record.total, record.voucher.as_ref()),
                 record.reserved_at,
             )?
         })),
@@ -281,7 +287,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             ..unpaid(
                 [record.order_id, record.event_id, record.user_id],
                 record.version,
-                (&record.lines, &record.total),
+                (&record.lines, &record.total, record.voucher.as_ref()),
                 record.reserved_at,
             )?
         })),
@@ -292,6 +298,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             version: record.version,
             lines: lines_in(&record.lines)?,
             total: money_in(&record.total)?,
+            voucher: used_in(record.voucher.as_ref())?,
             payment_id: record.payment_id,
             reserved_at: Timestamp::from_micros(record.reserved_at),
             at: Timestamp::from_micros(record.refunded_at),
@@ -309,7 +316,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             ..unpaid(
                 [record.order_id, record.event_id, record.user_id],
                 record.version,
-                (&record.lines, &record.total),
+                (&record.lines, &record.total, record.voucher.as_ref()),
                 record.reserved_at,
             )?
         })),
@@ -330,7 +337,11 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
 fn unpaid(
     [id, event_id, user_id]: [Uuid; 3],
     version: i64,
-    (lines, total): (&[record::OrderLine], &schemas::Money),
+    (lines, total, voucher): (
+        &[record::OrderLine],
+        &schemas::Money,
+        Option<&record::UsedVoucher>,
+    ),
     reserved_at: i64,
 ) -> Result<Order, RecordError> {
     let reserved_at = Timestamp::from_micros(reserved_at);
@@ -342,6 +353,7 @@ fn unpaid(
         status: Status::Reserved,
         lines: lines_in(lines)?,
         total: money_in(total)?,
+        voucher: used_in(voucher)?,
         reserved_at,
         expires_at: None,
         updated_at: reserved_at,

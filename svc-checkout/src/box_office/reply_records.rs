@@ -71,6 +71,8 @@ fn refusal_out(refusal: &Refusal, reply: &mut CommandReply) -> Outcome {
             Outcome::UnknownTicketType
         }
         Refusal::SaleClosed => Outcome::SaleClosed,
+        Refusal::VoucherInvalid => Outcome::VoucherInvalid,
+        Refusal::VoucherUsedUp => Outcome::VoucherUsedUp,
         Refusal::SoldOut {
             ticket_type_id,
             free,
@@ -141,6 +143,8 @@ fn heard_in(reply: &CommandReply) -> Option<Heard> {
         Outcome::UnknownEvent => Err(Refusal::UnknownEvent),
         Outcome::UnknownTicketType => Err(Refusal::UnknownTicketType(reply.ticket_type_id?)),
         Outcome::SaleClosed => Err(Refusal::SaleClosed),
+        Outcome::VoucherInvalid => Err(Refusal::VoucherInvalid),
+        Outcome::VoucherUsedUp => Err(Refusal::VoucherUsedUp),
         Outcome::SoldOut => Err(Refusal::SoldOut {
             ticket_type_id: reply.ticket_type_id?,
             free: reply.number?,
@@ -186,6 +190,8 @@ mod tests {
             Refusal::UnknownEvent,
             Refusal::UnknownTicketType(id),
             Refusal::SaleClosed,
+            Refusal::VoucherInvalid,
+            Refusal::VoucherUsedUp,
             Refusal::SoldOut {
                 ticket_type_id: id,
                 free: 3,

@@ -12,10 +12,13 @@ use super::records::{
     RecordError, fingerprint_in, lines_in, lines_out, money_in, money_out, refund_in,
     sale_status_in, sale_status_out,
 };
-use crate::domain::books::{BuyerCount, BuyerKey, CommandEffect, EndedOrder};
+use super::voucher_records::{parse_state_key, used_in, used_out, uses_in};
+use crate::domain::books::{BuyerCount, BuyerKey, CommandEffect};
 use crate::domain::command::RefundOwed;
+use crate::domain::ended_order::EndedOrder;
 use crate::domain::event_book::{EventBook, QuantityCap, TicketTypeBook};
 use crate::domain::order::{Hold, Order, Status};
+use crate::domain::voucher::VoucherKey;
 
 /// Key of the partition's position.
 pub const POSITION_KEY: &str = "position";
@@ -50,6 +53,8 @@ pub enum Entity {
     Hold(Hold),
     /// A limited buyer.
     Buyer(BuyerKey, BuyerCount),
+    /// Uses of a voucher.
+    Voucher(VoucherKey, i64),
     /// Commands of one batch with their effects.
     Commands(Timestamp, Vec<(Uuid, CommandEffect)>),
     /// A refund to make.
@@ -65,6 +70,8 @@ pub enum Key {
     Hold(Uuid),
     /// A limited buyer.
     Buyer(BuyerKey),
+    /// Uses of a voucher.
+    Voucher(VoucherKey),
     /// A batch of commands, under its whole key.
     Commands(String),
     /// A refund.
@@ -110,6 +117,7 @@ pub fn parse_key(key: &str) -> Result<Key, StateError> {
             let (event_id, user_id) = rest.split_once('/').ok_or_else(unknown)?;
             Ok(Key::Buyer((id(event_id)?, id(user_id)?)))
         }
+        Some(("voucher", rest)) => Ok(Key::Voucher(parse_state_key(rest).ok_or_else(unknown)?)),
         Some(("commands", _)) => Ok(Key::Commands(key.to_owned())),
         Some(("refund", rest)) => Ok(Key::Refund(id(rest)?)),
         Some(("ended", rest)) => Ok(Key::Ended(id(rest)?)),
@@ -136,6 +144,10 @@ pub fn entity_in(datum: &Datum<'_>) -> Result<Entity, StateError> {
                 (read.event_id, read.user_id),
                 BuyerCount { counts },
             ))
+        }
+        record::VoucherUses::NAME => {
+            let (key, uses) = uses_in(&datum.read()?)?;
+            Ok(Entity::Voucher(key, uses))
         }
         record::RecentCommands::NAME => {
             let read: record::RecentCommands = datum.read()?;
@@ -282,6 +294,7 @@ pub fn hold_out(hold: &Hold) -> record::OpenHold {
         version: order.version,
         lines: lines_out(&order.lines),
         total: money_out(order.total),
+        voucher: used_out(order.voucher.as_ref()),
         reserved_at: order.reserved_at.as_micros(),
         expires_at: hold.expires_at.as_micros(),
         updated_at: order.updated_at.as_micros(),
@@ -303,6 +316,7 @@ fn hold_in(hold: &record::OpenHold) -> Result<Hold, RecordError> {
             status: Status::Reserved,
             lines: lines_in(&hold.lines)?,
             total: money_in(&hold.total)?,
+            voucher: used_in(hold.voucher.as_ref())?,
             reserved_at: Timestamp::from_micros(hold.reserved_at),
             expires_at: Some(expires_at),
             updated_at: Timestamp::from_micros(hold.updated_at),
@@ -373,6 +387,7 @@ pub fn ended_out(ended: &EndedOrder) -> record::EndedOrder {
         version: ended.version,
         lines: lines_out(&ended.lines),
         total: money_out(ended.total),
+        voucher: used_out(ended.voucher.as_ref()),
         reserved_at: ended.reserved_at.as_micros(),
         settled: ended.settled.clone(),
         open_payment: ended.open_payment,
@@ -388,6 +403,7 @@ fn ended_in(ended: &record::EndedOrder) -> Result<EndedOrder, RecordError> {
         version: ended.version,
         lines: lines_in(&ended.lines)?,
         total: money_in(&ended.total)?,
+        voucher: used_in(ended.voucher.as_ref())?,
         reserved_at: Timestamp::from_micros(ended.reserved_at),
         paid_by: ended.paid_by,
         settled: ended.settled.clone(),

@@ -343,6 +343,9 @@ impl Reading {
             Entity::Buyer(buyer, count) => {
                 self.changes.buyers.insert(buyer, Some(count));
             }
+            Entity::Voucher(key, uses) => {
+                self.changes.vouchers.insert(key, Some(uses));
+            }
             Entity::Commands(at, effects) => {
                 self.commands.insert(key.to_owned(), (at, effects));
             }
@@ -359,6 +362,7 @@ impl Reading {
         match key {
             Key::Hold(id) => drop(self.changes.holds.remove(&id)),
             Key::Buyer(buyer) => drop(self.changes.buyers.remove(&buyer)),
+            Key::Voucher(key) => drop(self.changes.vouchers.remove(&key)),
             Key::Commands(key) => drop(self.commands.remove(&key)),
             Key::Refund(id) => drop(self.changes.refunds.remove(&id)),
             Key::Ended(id) => drop(self.changes.ended.remove(&id)),

@@ -7,8 +7,9 @@ use platform::clock::Timestamp;
 use platform::money::Money;
 use uuid::Uuid;
 
-use crate::domain::books::{Books, Changes, EndedOrder};
+use crate::domain::books::{Books, Changes};
 use crate::domain::command::RefundOwed;
+use crate::domain::ended_order::EndedOrder;
 use crate::domain::event_book::EventBook;
 use crate::domain::order::Hold;
 

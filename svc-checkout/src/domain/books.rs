@@ -1,14 +1,15 @@
 //! The books of one partition, and the desk at which a batch is decided.
 
 use platform::clock::Timestamp;
-use platform::money::Money;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::command::{OrderRow, RefundOwed};
+use super::command::RefundOwed;
+use super::ended_order::EndedOrder;
 use super::event_book::EventBook;
-use super::order::{Fingerprint, Hold, Line, Order};
+use super::order::{Fingerprint, Hold, Line};
+use super::voucher::{UsedVoucher, VoucherKey};
 
 /// Tickets of one buyer, held and paid, where a ticket type has a limit. Key: event, user.
 pub type BuyerKey = (Uuid, Uuid);
@@ -49,70 +50,6 @@ pub struct CommandEffect {
     pub fingerprint: Fingerprint,
 }
 
-/// What must stay known of an order that ended with a payment open, was paid after its end or more than once, or
-/// was refunded. Else a second answer of the provider, or a second refund, would move money twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedOrder {
-    /// Order.
-    pub order_id: Uuid,
-    /// Event.
-    pub event_id: Uuid,
-    /// Buyer.
-    pub user_id: Uuid,
-    /// Version of the order.
-    pub version: i64,
-    /// What was held.
-    pub lines: Vec<Line>,
-    /// Total.
-    pub total: Money,
-    /// When it was placed.
-    pub reserved_at: Timestamp,
-    /// The payment that paid it.
-    pub paid_by: Option<Uuid>,
-    /// Payments whose money is accounted for.
-    pub settled: Vec<Uuid>,
-    /// A payment whose end the provider has not told yet.
-    pub open_payment: Option<Uuid>,
-    /// Its tickets were taken back.
-    pub refunded: bool,
-}
-
-impl EndedOrder {
-    /// Of an order as the books had it; nothing is paid or open.
-    pub fn of(order: &Order) -> Self {
-        Self {
-            order_id: order.id,
-            event_id: order.event_id,
-            user_id: order.user_id,
-            version: order.version,
-            lines: order.lines.clone(),
-            total: order.total,
-            reserved_at: order.reserved_at,
-            paid_by: None,
-            settled: Vec::new(),
-            open_payment: None,
-            refunded: false,
-        }
-    }
-
-    /// Of an order as its row shows it; nothing is paid or open.
-    pub fn of_row(order_id: Uuid, event_id: Uuid, row: &OrderRow) -> Self {
-        Self {
-            order_id,
-            event_id,
-            user_id: row.user_id,
-            version: row.version,
-            lines: row.lines.clone(),
-            total: row.total,
-            reserved_at: row.reserved_at,
-            paid_by: None,
-            settled: Vec::new(),
-            open_payment: None,
-            refunded: false,
-        }
-    }
-}
-
 /// Everything the box office knows of one partition.
 #[derive(Debug, Default)]
 pub struct Books {
@@ -122,6 +59,8 @@ pub struct Books {
     /// Orders whose event was cancelled and that nobody is paying: follows from `events` and `holds`.
     stranded: BTreeSet<Uuid>,
     buyers: HashMap<BuyerKey, BuyerCount>,
+    /// How many orders have a voucher; never 0.
+    vouchers: HashMap<VoucherKey, i64>,
     refunds: HashMap<Uuid, RefundOwed>,
     ended: HashMap<Uuid, EndedOrder>,
     effects: HashMap<Uuid, CommandEffect>,
@@ -136,6 +75,8 @@ pub struct Changes {
     pub holds: HashMap<Uuid, Option<Hold>>,
     /// Limited buyers.
     pub buyers: HashMap<BuyerKey, Option<BuyerCount>>,
+    /// Uses of vouchers.
+    pub vouchers: HashMap<VoucherKey, Option<i64>>,
     /// Refunds to make.
     pub refunds: HashMap<Uuid, Option<RefundOwed>>,
     /// Ended orders that money may still come for.
@@ -150,6 +91,7 @@ impl Changes {
         self.events.is_empty()
             && self.holds.is_empty()
             && self.buyers.is_empty()
+            && self.vouchers.is_empty()
             && self.refunds.is_empty()
             && self.ended.is_empty()
             && self.effects.is_empty()
@@ -190,6 +132,7 @@ impl Books {
             }
         }
         overlay(&mut self.buyers, changes.buyers);
+        overlay(&mut self.vouchers, changes.vouchers);
         overlay(&mut self.refunds, changes.refunds);
         overlay(&mut self.ended, changes.ended);
         self.effects.extend(changes.effects);
@@ -242,6 +185,11 @@ impl Books {
     /// Every open hold.
     pub fn holds(&self) -> impl Iterator<Item = &Hold> {
         self.holds.values()
+    }
+
+    /// Every voucher that orders have, and how many.
+    pub fn vouchers(&self) -> impl Iterator<Item = (&VoucherKey, i64)> {
+        self.vouchers.iter().map(|(key, uses)| (key, *uses))
     }
 
     /// Every refund to make.
@@ -386,6 +334,23 @@ impl<'a> Desk<'a> {
     /// What a buyer has of the event's limited ticket types.
     pub fn buyer(&self, key: BuyerKey) -> Option<&BuyerCount> {
         look(&self.changes.buyers, &self.books.buyers, &key)
+    }
+
+    /// How many orders have a voucher.
+    pub fn voucher_uses(&self, key: &VoucherKey) -> i64 {
+        look(&self.changes.vouchers, &self.books.vouchers, key)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Counts an order for (`sign` 1) or off (`sign` -1) its voucher, if it has one.
+    pub fn count_voucher(&mut self, event_id: Uuid, used: Option<&UsedVoucher>, sign: i64) {
+        let Some(used) = used else { return };
+        let key = (event_id, used.code.clone());
+        let uses = self.voucher_uses(&key) + sign;
+        self.changes
+            .vouchers
+            .insert(key, (uses > 0).then_some(uses));
     }
 
     /// Counts the lines of an order for (`sign` 1) or off (`sign` -1) its buyer, where the type counts orders of that time.

@@ -7,6 +7,7 @@ use platform::money::Money;
 use uuid::Uuid;
 
 use super::order::{Fingerprint, Line, Order, Status};
+use super::voucher::{UsedVoucher, WantedVoucher};
 
 /// Asks to hold tickets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct PlaceOrder {
     pub user_id: Uuid,
     /// Ticket types and how many of each; every type once.
     pub lines: Vec<(Uuid, i64)>,
+    /// The voucher that the buyer names.
+    pub voucher: Option<WantedVoucher>,
     /// Body of the request.
     pub fingerprint: Fingerprint,
     /// The client has gone after this time.
@@ -119,6 +122,8 @@ pub struct OrderRow {
     pub lines: Vec<Line>,
     /// Total.
     pub total: Money,
+    /// Voucher.
+    pub voucher: Option<UsedVoucher>,
     /// When it was placed.
     pub reserved_at: Timestamp,
     /// The payment that paid it.
@@ -135,6 +140,7 @@ impl From<Order> for OrderRow {
             user_id: order.user_id,
             lines: order.lines,
             total: order.total,
+            voucher: order.voucher,
             reserved_at: order.reserved_at,
             payment_id: order.payment_id,
             updated_at: order.updated_at,
@@ -290,6 +296,8 @@ pub struct RefundedOrder {
     pub lines: Vec<Line>,
     /// What was paid.
     pub total: Money,
+    /// Its voucher, whose use it keeps.
+    pub voucher: Option<UsedVoucher>,
     /// The payment that paid it; `None` for a free order.
     pub payment_id: Option<Uuid>,
     /// When it was placed.
@@ -372,6 +380,12 @@ pub enum Refusal {
         /// The limit.
         limit: i64,
     },
+    /// The event has no such voucher, or no longer.
+    #[error("the event has no such voucher")]
+    VoucherInvalid,
+    /// As many orders have it as can.
+    #[error("the voucher is used up")]
+    VoucherUsedUp,
     /// The sum does not fit into the minor units.
     #[error("the total is out of range")]
     TotalOutOfRange,

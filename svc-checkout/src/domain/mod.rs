@@ -7,6 +7,8 @@
 pub mod books;
 pub mod command;
 pub mod decide;
+pub mod ended_order;
 pub mod event_book;
 pub mod order;
 pub mod state_machine;
+pub mod voucher;

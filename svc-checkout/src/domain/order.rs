@@ -8,6 +8,8 @@ use platform::ids::derived_id;
 use platform::money::Money;
 use uuid::Uuid;
 
+use super::voucher::UsedVoucher;
+
 /// After the hold has ended a payment that was started in time has this long to come to its end.
 pub const PAYMENT_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// A provider that cannot be reached this long after the payment window loses the seats; its
@@ -88,7 +90,7 @@ pub struct Ticket {
     pub ticket_type_id: Uuid,
     /// Kind of the type: general, vip, …
     pub kind: Arc<str>,
-    /// Price paid.
+    /// Price of its line. What a voucher takes off is taken off the order.
     pub price: Money,
 }
 
@@ -107,8 +109,10 @@ pub struct Order {
     pub status: Status,
     /// What is held or sold.
     pub lines: Vec<Line>,
-    /// What is to be paid, or was.
+    /// What is to be paid, or was: the lines less the voucher's discount.
     pub total: Money,
+    /// Its voucher.
+    pub voucher: Option<UsedVoucher>,
     /// When it was placed.
     pub reserved_at: Timestamp,
     /// End of the hold; `None` once it has ended.
@@ -138,6 +142,12 @@ impl Order {
         let event_id = event_id.as_bytes();
         id[..EVENT_BYTES].copy_from_slice(&event_id[event_id.len() - EVENT_BYTES..]);
         uuid::Builder::from_custom_bytes(id).into_uuid()
+    }
+
+    /// What its voucher took off.
+    pub fn discount(&self) -> Money {
+        let used = self.voucher.as_ref();
+        used.map_or(Money::zero(self.total.currency), |used| used.discount)
     }
 
     /// Number for people: `O-` and 10 Crockford base32 characters of the id.

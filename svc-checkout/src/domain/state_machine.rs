@@ -320,6 +320,7 @@ fn place(fingerprint: [u8; 32]) -> Command {
         event_id: EVENT,
         user_id: BUYER,
         lines: vec![(TICKET_TYPE, 2)],
+        voucher: None,
         fingerprint,
         not_after: Timestamp::MAX,
     })

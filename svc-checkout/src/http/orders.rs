@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
 use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
+use crate::domain::voucher::{VoucherCode, WantedVoucher};
 
 pub mod cancel;
 pub mod of_user;
@@ -44,7 +45,8 @@ pub struct OrderIn {
     /// All lines are held, or none; each ticket type once.
     #[schema(min_items = 1, max_items = 20)]
     pub lines: Vec<LineIn>,
-    /// Voucher code.
+    /// Voucher code: letters count as capitals, white space around it does not count. One order, one voucher.
+    #[schema(example = "EARLY-10")]
     #[serde(default)]
     pub voucher: Option<String>,
 }
@@ -87,11 +89,13 @@ impl OrderIn {
                 }
             }
         }
-        problem.or_ok()?;
-        if self.voucher.is_some() {
-            return Err(Problem::new(Code::VoucherInvalid).detail("the event has no such voucher"));
-        }
-        Ok(())
+        problem.or_ok()
+    }
+
+    /// What no voucher can be called is no voucher of the event either.
+    fn voucher_code(&self) -> Result<Option<VoucherCode>, Problem> {
+        let parse = |typed: &String| VoucherCode::parse(typed).ok_or_else(refusals::no_voucher);
+        self.voucher.as_ref().map(parse).transpose()
     }
 }
 
@@ -106,7 +110,7 @@ impl OrderIn {
     responses(
         (status = 201, body = OrderOut),
         (status = 404, description = "unknown-event, unknown-ticket-type"),
-        (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid"),
+        (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid, voucher-used-up"),
         (status = 422, description = "invalid, idempotency-key-reused"),
         (status = 503, description = "overloaded, unavailable"),
     ),
@@ -119,6 +123,7 @@ pub async fn place(
     Json(body): Json<OrderIn>,
 ) -> Result<(StatusCode, ETag, axum::Json<OrderOut>), Problem> {
     body.check()?;
+    let code = body.voucher_code()?;
     let fingerprint = fingerprint(key.as_ref(), &body);
     let command_id = match &key {
         Some(key) => derived_id(
@@ -156,6 +161,10 @@ pub async fn place(
                 metrics::counter!("checkout_refused_at_the_door_total").increment(1);
                 return Err(refusals::sold_out(ticket_type_id));
             }
+            let voucher = match code {
+                Some(code) => Some(wanted(&app, body.event_id, code).await),
+                None => None,
+            };
             let command = Command::PlaceOrder(PlaceOrder {
                 command_id,
                 event_id: body.event_id,
@@ -165,6 +174,7 @@ pub async fn place(
                     .iter()
                     .map(|line| (line.ticket_type_id, line.quantity))
                     .collect(),
+                voucher,
                 fingerprint,
                 not_after: BoxOffice::not_after(),
             });
@@ -173,6 +183,15 @@ pub async fn place(
     };
     let (etag, body) = answer(&app, &order).await?;
     Ok((StatusCode::CREATED, etag, body))
+}
+
+/// The voucher with what the catalog says of it. One that is not there is asked for all the same: it may have been deleted
+/// since the order had it of which this is a repeat.
+async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> WantedVoucher {
+    let key = (event_id, code);
+    let offer = app.vouchers.find(&key).await;
+    let (_, code) = key;
+    WantedVoucher { code, offer }
 }
 
 async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<Order>, Problem> {

@@ -35,6 +35,8 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::UnknownTicketType).detail(format!("ticket type {id}"))
         }
         Refusal::SaleClosed => Problem::new(Code::SaleClosed),
+        Refusal::VoucherInvalid => no_voucher(),
+        Refusal::VoucherUsedUp => Problem::new(Code::VoucherUsedUp),
         Refusal::SoldOut {
             ticket_type_id,
             free,
@@ -68,6 +70,11 @@ fn refused(refusal: Refusal) -> Problem {
         // Handlers read the row before they get here; what is left is an order that moved twice.
         Refusal::SeeRow => Problem::new(Code::Unavailable).detail("the order is changing"),
     }
+}
+
+/// The same for a code that never was, one of another event and one that is over: nobody learns which codes exist.
+pub fn no_voucher() -> Problem {
+    Problem::new(Code::VoucherInvalid).detail("the event has no such voucher")
 }
 
 /// Nothing is left, which needs no decision.

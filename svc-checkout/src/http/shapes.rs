@@ -27,7 +27,7 @@ pub struct OrderOut {
     pub user_id: Uuid,
     /// What was ordered.
     pub lines: Vec<LineOut>,
-    /// Voucher code.
+    /// Code of its voucher.
     #[schema(required = true)]
     pub voucher: Option<String>,
     /// What the voucher took off.
@@ -75,7 +75,7 @@ pub struct TicketOut {
     pub ticket_type_id: Uuid,
     /// general, vip, …
     pub kind: String,
-    /// Price paid.
+    /// Price of its line; what a voucher takes off is taken off the order.
     pub price: Money,
     /// The event; null in the first moments of an event's life.
     #[schema(required = true)]
@@ -151,8 +151,11 @@ pub fn order_out(order: &Order, events: &Events, signer: &TicketSigner) -> Order
                 line_total: line.line_total,
             })
             .collect(),
-        voucher: None,
-        discount: Money::zero(order.total.currency),
+        voucher: order
+            .voucher
+            .as_ref()
+            .map(|used| used.code.as_str().to_owned()),
+        discount: order.discount(),
         total: order.total,
         expires_at: order.expires_at,
         created_at: order.reserved_at,

@@ -25,4 +25,8 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "0004_stripe",
         text: include_str!("../../migrations/0004_stripe.cql"),
     },
+    Migration {
+        name: "0005_vouchers",
+        text: include_str!("../../migrations/0005_vouchers.cql"),
+    },
 ];

@@ -86,9 +86,9 @@ impl OrderStore {
         Ok(Self {
             insert_reserved: prepare(
                 "INSERT INTO orders (bucket, order_id, event_id, user_id, version, status, currency, \
-                 lines, total, reserved_at, expires_at, updated_at, fingerprint) \
+                 lines, total, voucher, reserved_at, expires_at, updated_at, fingerprint) \
                  VALUES (:bucket, :order_id, :event_id, :user_id, :version, :status, :currency, :lines, \
-                 :total, :reserved_at, :expires_at, :updated_at, :fingerprint) \
+                 :total, :voucher, :reserved_at, :expires_at, :updated_at, :fingerprint) \
                  USING TIMESTAMP :written_at",
             )
             .await?,

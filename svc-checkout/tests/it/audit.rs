@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
-use e2e::orders::{CARD_DECLINED, CARD_PAID, CARD_TIMES_OUT, pay, place};
+use e2e::orders::{CARD_DECLINED, CARD_PAID, CARD_TIMES_OUT, pay};
 use e2e::users::id_of;
+use e2e::vouchers::{half, make, place_with};
 use e2e::{Stack, TicketType};
 use platform::config::Env;
 use platform::cql;
@@ -32,13 +33,26 @@ fn stores(stack: &Stack, keyspace: &str) -> anyhow::Result<StoresConfig> {
     Ok(Env::from_map(variables).read(StoresConfig::from_env)?)
 }
 
-/// One order of each kind: held, paid at the second try, paid by a card whose answer got lost, cancelled, refunded.
+/// One order of each kind: held, paid at the second try, paid by a card whose answer got lost, cancelled, refunded. All have
+/// the voucher.
 async fn sell(scene: &Scene) -> anyhow::Result<Uuid> {
     let (api, buyer) = (scene.stack.checkout(), &scene.buyer);
+    let event = scene.event.id;
+    make(
+        scene.stack.catalog(),
+        &scene.organizer,
+        event,
+        &half("AUDIT", 5),
+    )
+    .send()
+    .await?
+    .expect(201)?;
     let mut orders = Vec::new();
     for quantity in 1..=5 {
         let lines = [(scene.event.ticket_types[0], quantity)];
-        let order = place(api, buyer, scene.event.id, &lines).send().await?;
+        let order = place_with(api, buyer, event, &lines, "AUDIT")
+            .send()
+            .await?;
         orders.push(id_of(&order.expect(201)?)?);
     }
     let [held, second_try, lost_answer, cancelled, refunded] = orders[..] else {
@@ -93,17 +107,17 @@ async fn the_tables_are_the_ledger_and_can_be_made_from_it_again() -> anyhow::Re
     let report = audit::run(&ours, &of_rebuilt).await?;
     ensure!(report.holds(), "{report}");
 
-    // A seat for somebody who did not pay.
+    // A seat for somebody who did not pay, and at another price.
     let session = cql::connect(&rebuilt.cql).await?;
     let (high, _) = held.as_u64_pair();
     session
         .query_unpaged(
-            "UPDATE orders SET status = 'paid' WHERE bucket = ? AND order_id = ?",
+            "UPDATE orders SET status = 'paid', voucher = null WHERE bucket = ? AND order_id = ?",
             ((high >> 19).cast_signed(), held),
         )
         .await?;
     let report = audit::run(&ours, &of_rebuilt).await?;
-    let told = format!("order {held}: its row has another status");
+    let told = format!("order {held}: its row has another status, voucher");
     ensure!(
         !report.holds() && report.to_string().contains(&told),
         "{report}"

@@ -12,7 +12,7 @@ use schemas::topics::CHECKOUT_ORDERS;
 use crate::Scene;
 
 /// Longer than the test stack's holds last.
-const HOLD_ENDS_WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const HOLD_ENDS_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn an_unpaid_hold_expires_and_exactly_its_seats_can_be_bought_again() -> anyhow::Result<()> {

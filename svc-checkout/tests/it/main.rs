@@ -10,6 +10,7 @@ mod orders;
 mod payments;
 mod sold_out;
 mod store;
+mod vouchers;
 
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};
 

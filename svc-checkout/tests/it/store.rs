@@ -51,6 +51,7 @@ fn paid(event_id: Uuid, user_id: Uuid, at: &str, tickets: i64) -> anyhow::Result
             line_total: price(100 * tickets),
         }],
         total: price(100 * tickets),
+        voucher: None,
         reserved_at: at,
         expires_at: None,
         updated_at: at,

@@ -208,6 +208,7 @@ pub(crate) fn payment(user_id: Uuid, event_id: Uuid) -> PaymentConfirmed {
         total,
         reserved_at: now,
         confirmed_at: now,
+        voucher: None,
     }
 }
 

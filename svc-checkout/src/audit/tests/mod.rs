@@ -1,6 +1,7 @@
 //! What an auditor must say of a sale when one thing is not in order.
 
 mod sale;
+mod vouchers;
 
 use std::collections::BTreeSet;
 
@@ -236,7 +237,7 @@ fn a_disorder_must_last() {
     let shown = report.to_string();
     assert!(shown.contains("BROKEN  orders make legal moves"), "{shown}");
     assert!(
-        shown.ends_with("verdict: BROKEN, 1 of 12 promises"),
+        shown.ends_with("verdict: BROKEN, 1 of 13 promises"),
         "{shown}"
     );
 }

@@ -15,7 +15,7 @@ use crate::audit::charges::{Charge, ChargeStatus};
 use crate::audit::clients::History;
 use crate::audit::ledger::{Entry, Ledger, Step, Terms};
 use crate::audit::report::Found;
-use crate::audit::{money, orders, stock};
+use crate::audit::{money, orders, stock, vouchers};
 
 pub(super) const EVENT: Uuid = Uuid::from_u128(1);
 const TYPE: Uuid = Uuid::from_u128(2);
@@ -91,6 +91,7 @@ impl Sale {
                     line_total: euros(PRICE),
                 }],
                 total: euros(PRICE),
+                voucher: None,
                 reserved_at,
             }),
             payment_id: matches!(step, Step::Confirmed | Step::Failed | Step::Refunded)
@@ -244,6 +245,7 @@ impl Sale {
         let mut found = Found::default();
         orders::check(&self.ledger, &mut found);
         stock::check(&self.ledger, &mut found);
+        vouchers::check(&self.ledger, &mut found);
         money::check(&self.ledger, &self.charges, NOW, &mut found);
         let lines: Vec<String> = self.history.iter().map(ToString::to_string).collect();
         let history = History::read(lines.join("\n").as_bytes()).unwrap();

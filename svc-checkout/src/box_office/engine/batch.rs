@@ -215,6 +215,7 @@ mod tests {
             event_id: EVENT,
             user_id: Uuid::from_u128(1),
             lines: vec![(GENERAL, 1)],
+            voucher: None,
             fingerprint: [0; 32],
             not_after: NOW,
         });

@@ -78,13 +78,15 @@ fn repeat_by_row(effect: &CommandEffect, fingerprint: Fingerprint) -> Result<Dec
     }))
 }
 
-/// Ends an unpaid order: its tickets are free, its buyer has them no more, and its hold is closed.
+/// Ends an unpaid order: its tickets are free, its buyer has them no more, its voucher
+/// can be used again, and its hold is closed.
 fn end_unpaid(desk: &mut Desk<'_>, order: &Order, status: Status, now: Timestamp) -> Arc<Order> {
     if let Some(book) = desk.event_mut(order.event_id) {
         book.release(&order.lines);
     }
     let buyer = (order.event_id, order.user_id);
     desk.count_buyer(buyer, &order.lines, order.reserved_at, -1);
+    desk.count_voucher(order.event_id, order.voucher.as_ref(), -1);
     desk.close_hold(order.id);
     Arc::new(Order {
         version: order.version + 1,

@@ -11,6 +11,7 @@ use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{Answer, Fact, PlaceOrder, Refusal};
 use crate::domain::event_book::{EventBook, SaleStatus};
 use crate::domain::order::{Hold, Line, Order, Status};
+use crate::domain::voucher::UsedVoucher;
 use crate::planted::{Bug, planted};
 
 pub(super) fn decide(
@@ -26,7 +27,9 @@ pub(super) fn decide(
     }
     refuse_late(command.not_after, now)?;
     let book = desk.event(command.event_id).ok_or(Refusal::UnknownEvent)?;
-    let (lines, total) = price(desk, book, command, now)?;
+    let (lines, sum) = price(desk, book, command, now)?;
+    let voucher = voucher(desk, command, sum, now)?;
+    let discount = voucher.as_ref().map_or(0, |used| used.discount.amount);
     let hold_for = desk.hold_for;
 
     let order = Arc::new(Order {
@@ -36,7 +39,12 @@ pub(super) fn decide(
         version: 1,
         status: Status::Reserved,
         lines,
-        total,
+        total: Money {
+            // No more is taken off than there is.
+            amount: sum.amount - discount,
+            ..sum
+        },
+        voucher,
         reserved_at: now,
         expires_at: Some(now + hold_for),
         updated_at: now,
@@ -51,6 +59,7 @@ pub(super) fn decide(
     }
     let buyer = (command.event_id, command.user_id);
     desk.count_buyer(buyer, &order.lines, order.reserved_at, 1);
+    desk.count_voucher(order.event_id, order.voucher.as_ref(), 1);
     desk.remember(
         command.command_id,
         CommandEffect {
@@ -95,7 +104,7 @@ fn repeat(
     Ok(Decision::nothing(answer))
 }
 
-/// The order's lines at today's prices, when every one of them can be had.
+/// The order's lines at today's prices and their sum, when every one of them can be had.
 fn price(
     desk: &Desk<'_>,
     book: &EventBook,
@@ -149,6 +158,31 @@ fn price(
         });
     }
     Ok((lines, total))
+}
+
+/// The voucher that the buyer names, if this order can have it.
+fn voucher(
+    desk: &Desk<'_>,
+    command: &PlaceOrder,
+    sum: Money,
+    now: Timestamp,
+) -> Result<Option<UsedVoucher>, Refusal> {
+    let Some(wanted) = &command.voucher else {
+        return Ok(None);
+    };
+    let valid = wanted.offer.filter(|offer| offer.is_valid(now));
+    let offer = valid.ok_or(Refusal::VoucherInvalid)?;
+    let discount = offer.discount(sum).ok_or(Refusal::VoucherInvalid)?;
+    let key = (command.event_id, wanted.code.clone());
+    if desk.voucher_uses(&key) >= offer.max_uses {
+        return Err(Refusal::VoucherUsedUp);
+    }
+    Ok(Some(UsedVoucher {
+        code: wanted.code.clone(),
+        version: offer.version,
+        max_uses: offer.max_uses,
+        discount,
+    }))
 }
 
 /// Nothing to pay: reserved and paid in one decision.

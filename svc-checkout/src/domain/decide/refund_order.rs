@@ -8,10 +8,11 @@ use std::time::Duration;
 use platform::clock::Timestamp;
 
 use super::{Decision, refuse_late, repeat_by_row};
-use crate::domain::books::{CommandEffect, Desk, EndedOrder};
+use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{
     Answer, Fact, OrderRow, RefundOrder, RefundOwed, RefundedOrder, Refusal,
 };
+use crate::domain::ended_order::EndedOrder;
 use crate::domain::order::Status;
 use crate::planted::{Bug, planted};
 
@@ -34,6 +35,7 @@ pub(super) fn decide(
         version: row.version + 1,
         lines: row.lines.clone(),
         total: row.total,
+        voucher: row.voucher.clone(),
         payment_id: row.payment_id,
         reserved_at: row.reserved_at,
         at: now.max(row.updated_at + Duration::from_micros(1)),

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::cancel_stranded::cancel_with_event;
 use super::{Decision, can_take_again, end_unpaid, paid};
-use crate::domain::books::{Desk, EndedOrder};
+use crate::domain::books::Desk;
 use crate::domain::command::{
     Answer, Fact, OrderRow, PaymentFailed, PaymentOutcome, RefundOwed, Refusal, SettlePayment,
 };
+use crate::domain::ended_order::EndedOrder;
 use crate::domain::order::{Hold, Order, Status};
 use crate::planted::{Bug, planted};
 
@@ -198,9 +199,10 @@ fn take_again(
     if let Some(book) = desk.event_mut(ended.event_id) {
         book.sell_free(&ended.lines);
     }
-    // Unchecked: the buyer had these tickets before and has paid.
+    // Unchecked: the buyer had these tickets and this voucher before and has paid.
     let buyer = (ended.event_id, ended.user_id);
     desk.count_buyer(buyer, &ended.lines, ended.reserved_at, 1);
+    desk.count_voucher(ended.event_id, ended.voucher.as_ref(), 1);
     let expired = Order {
         id: ended.order_id,
         event_id: ended.event_id,
@@ -209,6 +211,7 @@ fn take_again(
         status: Status::Expired,
         lines: ended.lines.clone(),
         total: ended.total,
+        voucher: ended.voucher.clone(),
         reserved_at: ended.reserved_at,
         expires_at: None,
         updated_at: now,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::money::{Currency, Money};
+use scylla::value::MaybeUnset;
 use scylla::{DeserializeRow, DeserializeValue, SerializeRow, SerializeValue};
 use uuid::Uuid;
 
 use super::End;
 use crate::domain::order::{Line, Order, Status, Ticket};
+use crate::domain::voucher::{UsedVoucher, VoucherCode};
 
 /// Bits of an order's id that are its event's.
 const EVENT_BITS: u32 = 40;
@@ -22,7 +24,7 @@ pub(super) const BUCKETS_OF_EVENT: i64 = 1 << SPREAD_BITS;
 
 /// The columns of an [`OrderRow`].
 pub(super) const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, \
-     total, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
+     total, voucher, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
 
 /// The partition of an order's row.
 pub(super) fn bucket(order_id: Uuid) -> i64 {
@@ -56,6 +58,14 @@ struct TicketRow {
     price: i64,
 }
 
+#[derive(SerializeValue, DeserializeValue)]
+struct VoucherRow {
+    code: String,
+    version: i64,
+    max_uses: i64,
+    discount: i64,
+}
+
 #[derive(DeserializeRow)]
 pub(super) struct OrderRow {
     pub(super) order_id: Uuid,
@@ -67,6 +77,7 @@ pub(super) struct OrderRow {
     pub(super) lines: Option<Vec<LineRow>>,
     tickets: Option<Vec<TicketRow>>,
     total: Option<i64>,
+    voucher: Option<VoucherRow>,
     reserved_at: Option<i64>,
     expires_at: Option<i64>,
     updated_at: i64,
@@ -86,6 +97,8 @@ pub(super) struct ReservedRow<'a> {
     currency: &'a str,
     lines: Vec<LineRow>,
     total: i64,
+    /// Unset where there is none: a null would be written.
+    voucher: MaybeUnset<VoucherRow>,
     reserved_at: i64,
     expires_at: Option<i64>,
     updated_at: i64,
@@ -124,6 +137,10 @@ impl<'a> ReservedRow<'a> {
             currency: order.total.currency.as_str(),
             lines: line_rows(&order.lines),
             total: order.total.amount,
+            voucher: order
+                .voucher
+                .as_ref()
+                .map_or(MaybeUnset::Unset, |used| MaybeUnset::Set(voucher_row(used))),
             reserved_at: order.reserved_at.as_micros(),
             expires_at: order.expires_at.map(Timestamp::as_micros),
             updated_at: order.updated_at.as_micros(),
@@ -207,6 +224,25 @@ fn line_rows(lines: &[Line]) -> Vec<LineRow> {
         .collect()
 }
 
+fn voucher_row(used: &UsedVoucher) -> VoucherRow {
+    VoucherRow {
+        code: used.code.as_str().to_owned(),
+        version: used.version,
+        max_uses: used.max_uses,
+        discount: used.discount.amount,
+    }
+}
+
+fn voucher_of(row: &VoucherRow, currency: Currency) -> Result<UsedVoucher, CqlError> {
+    let code = VoucherCode::parse(&row.code);
+    Ok(UsedVoucher {
+        code: code.ok_or_else(|| CqlError::Answer(format!("voucher code {:?}", row.code)))?,
+        version: row.version,
+        max_uses: row.max_uses,
+        discount: Money::new(row.discount, currency),
+    })
+}
+
 pub(super) fn order_of(row: OrderRow) -> Result<Order, CqlError> {
     let missing = |column: &str| CqlError::Answer(format!("order {}: no {column}", row.order_id));
     let currency: Currency = row
@@ -235,6 +271,10 @@ pub(super) fn order_of(row: OrderRow) -> Result<Order, CqlError> {
             })
             .collect(),
         total: money(row.total.ok_or_else(|| missing("total"))?),
+        voucher: row
+            .voucher
+            .map(|voucher| voucher_of(&voucher, currency))
+            .transpose()?,
         reserved_at: Timestamp::from_micros(row.reserved_at.ok_or_else(|| missing("reserved_at"))?),
         expires_at: row.expires_at.map(Timestamp::from_micros),
         updated_at: Timestamp::from_micros(row.updated_at),

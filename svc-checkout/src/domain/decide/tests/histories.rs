@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
+use super::vouchers::{offer, wish};
+use super::witness::Witness;
 use super::*;
 use crate::domain::command::SettleRefund;
 use crate::domain::order::payment_id;
@@ -16,6 +18,7 @@ enum Step {
         buyer: u8,
         general: i64,
         vip: i64,
+        voucher: bool,
     },
     Start {
         key: u8,
@@ -46,6 +49,10 @@ enum Step {
     Raise {
         general: i64,
     },
+    /// The voucher can be had so often.
+    Terms {
+        max_uses: i64,
+    },
     /// The catalog asks to sell so much less, and then writes that down, gives up, or is never heard of again.
     Lower {
         general: i64,
@@ -66,8 +73,9 @@ enum Then {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (any::<u8>(), 0..6_u8, 0..4_i64, 0..3_i64)
-            .prop_map(|(key, buyer, general, vip)| Step::Place { key, buyer, general, vip }),
+        4 => (any::<u8>(), 0..6_u8, 0..4_i64, 0..3_i64, any::<bool>()).prop_map(
+            |(key, buyer, general, vip, voucher)| Step::Place { key, buyer, general, vip, voucher }
+        ),
         3 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Start { key, order }),
         4 => (0..20_usize, 1..4_u32, any::<bool>())
             .prop_map(|(order, attempt, paid)| Step::Settle { order, attempt, paid }),
@@ -77,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, order, stale)| Step::TakeBack { key, order, stale }),
         2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
+        1 => (0..6_i64).prop_map(|max_uses| Step::Terms { max_uses }),
         1 => (1..8_i64, prop_oneof![Just(Then::Written), Just(Then::GivenUp), Just(Then::Left)])
             .prop_map(|(general, then)| Step::Lower { general, then }),
         // Seldom: most histories have some steps before it, and some never come to it.
@@ -85,67 +94,6 @@ fn step() -> impl Strategy<Value = Step> {
             false => Step::Wait { seconds: 1 },
         }),
     ]
-}
-
-/// What clients and the provider saw, judged against the books and the facts.
-#[derive(Default)]
-struct Witness {
-    orders: Vec<Arc<Order>>,
-    rows: HashMap<Uuid, (Status, Option<Uuid>, i64)>,
-    paid_rows: HashMap<Uuid, OrderRow>,
-    captured: HashMap<Uuid, Money>,
-    started: HashSet<Uuid>,
-}
-
-impl Witness {
-    fn see(&mut self, facts: &[Fact]) {
-        for fact in facts {
-            let order = match fact {
-                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled(order) => order,
-                Fact::Confirmed(order) => {
-                    let row = OrderRow::from((**order).clone());
-                    self.paid_rows.insert(order.id, row);
-                    order
-                }
-                Fact::Refunded(order) => {
-                    let row = self.rows.get_mut(&order.order_id).expect("it was paid");
-                    assert_eq!(row.0, Status::Paid, "only the paid is taken back");
-                    assert_eq!(order.version, row.2 + 1, "versions follow each other");
-                    assert_eq!(order.payment_id, row.1);
-                    *row = (Status::Refunded, row.1, order.version);
-                    continue;
-                }
-                Fact::PaymentFailed(failed) => {
-                    if let Some(row) = self.rows.get_mut(&failed.order_id) {
-                        assert_eq!(failed.version, row.2 + 1, "versions follow each other");
-                        row.2 = failed.version;
-                    }
-                    continue;
-                }
-                Fact::RefundDue(_) | Fact::RefundMade { .. } => continue,
-            };
-            let before = self.rows.get(&order.id);
-            let legal = matches!(
-                (before.map(|row| row.0), order.status),
-                (None, Status::Reserved)
-                    | (Some(Status::Reserved), Status::Expired | Status::Cancelled)
-                    | (Some(Status::Reserved | Status::Expired), Status::Paid)
-            );
-            assert!(legal, "illegal move {before:?} -> {:?}", order.status);
-            let version = before.map_or(0, |row| row.2);
-            assert_eq!(order.version, version + 1, "versions follow each other");
-            self.rows
-                .insert(order.id, (order.status, order.payment_id, order.version));
-        }
-    }
-
-    fn row(&self, order: &Order) -> Option<OrderRow> {
-        let (status, payment_id, version) = *self.rows.get(&order.id)?;
-        Some(OrderRow {
-            version,
-            ..row(order, status, payment_id)
-        })
-    }
 }
 
 fn offered(version: i64, general: i64, called_off: bool) -> Inventory {
@@ -162,8 +110,9 @@ fn play(steps: &[Step]) {
     let mut quantity = 12;
     let mut called_off = false;
     let mut granted = None;
+    let mut terms = offer(Reduction::Percent(30), 2);
+    let mut seen = 0;
     for (index, step) in steps.iter().enumerate() {
-        let seen = hall.facts.len();
         // Every step is a batch, which first cancels some of what its event has left behind.
         hall.turn();
         match step {
@@ -172,6 +121,7 @@ fn play(steps: &[Step]) {
                 buyer,
                 general,
                 vip,
+                voucher,
             } => {
                 let lines: Vec<_> = [(GENERAL, *general), (VIP, *vip)]
                     .into_iter()
@@ -182,7 +132,14 @@ fn play(steps: &[Step]) {
                 }
                 // The door of a real service looks the row up before it sends a repeat.
                 let command = u128::from(*key % 24) + u128::from(*buyer) * 1000 + 1;
-                if let Ok(Answer::Order(order)) = hall.place(command, u128::from(*buyer), &lines)
+                let mut command = hall.place_command(command, u128::from(*buyer), &lines);
+                if *voucher {
+                    command = wish(command, Some(terms));
+                }
+                if let Ok(Decision {
+                    answer: Answer::Order(order),
+                    ..
+                }) = hall.decide(&command)
                     && !witness.orders.iter().any(|known| known.id == order.id)
                 {
                     witness.orders.push(order);
@@ -255,6 +212,7 @@ fn play(steps: &[Step]) {
                 }
             }
             Step::Wait { seconds } => hall.wait(Duration::from_secs(*seconds)),
+            Step::Terms { max_uses } => terms.max_uses = *max_uses,
             Step::Raise { general } => {
                 version += 1;
                 quantity += general;
@@ -281,7 +239,9 @@ fn play(steps: &[Step]) {
                 hall.apply(&offered(version, quantity, called_off));
             }
         }
+        // With those of steps that came to nothing, of which the event's end may have made facts all the same.
         let facts = hall.facts[seen..].to_vec();
+        seen = hall.facts.len();
         witness.see(&facts);
         judge(&hall, &witness, index);
         let (held, sold, _) = hall.stock(GENERAL);
@@ -292,6 +252,7 @@ fn play(steps: &[Step]) {
             assert!(!facts.iter().any(sells), "sold when it was off: {facts:?}");
         }
     }
+    witness.see(&hall.facts[seen..]);
     if called_off {
         wind_up(&mut hall, &mut witness);
         judge(&hall, &witness, steps.len());
@@ -390,6 +351,8 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
             sold.get(&ticket_type.id).copied().unwrap_or(0)
         );
     }
+    let mut uses = hall.books.vouchers().map(|(_, uses)| uses);
+    assert_eq!(uses.next().unwrap_or(0), witness.uses, "at step {index}");
     let owed = refunds_due(&hall.facts);
     let distinct: HashSet<_> = owed.iter().copied().collect();
     assert_eq!(

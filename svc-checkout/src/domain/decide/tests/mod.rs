@@ -5,6 +5,8 @@ mod histories;
 mod limits;
 mod quantities;
 mod table;
+mod vouchers;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::domain::command::{
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::order::{Order, Status};
+use crate::domain::voucher::{Reduction, VoucherCode, VoucherOffer, WantedVoucher};
 
 const HOLD: Duration = Duration::from_secs(600);
 /// So few that a batch leaves some to the next one.
@@ -153,6 +156,7 @@ impl Hall {
             event_id: EVENT,
             user_id: user(buyer),
             lines: lines.to_vec(),
+            voucher: None,
             fingerprint: [u8::try_from(lines.len()).unwrap_or(0); 32],
             not_after: self.now + Duration::from_secs(5),
         })
@@ -266,6 +270,7 @@ fn row(order: &Order, status: Status, payment_id: Option<Uuid>) -> OrderRow {
         user_id: order.user_id,
         lines: order.lines.clone(),
         total: order.total,
+        voucher: order.voucher.clone(),
         reserved_at: order.reserved_at,
         payment_id,
         updated_at: order.updated_at,

@@ -1,0 +1,77 @@
+//! Orders that have left the books and must not be forgotten.
+
+use platform::clock::Timestamp;
+use platform::money::Money;
+use uuid::Uuid;
+
+use super::command::OrderRow;
+use super::order::{Line, Order};
+use super::voucher::UsedVoucher;
+
+/// What must stay known of an order that ended with a payment open, was paid after its end or more than once, or
+/// was refunded. Else a second answer of the provider, or a second refund, would move money twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedOrder {
+    /// Order.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order.
+    pub version: i64,
+    /// What was held.
+    pub lines: Vec<Line>,
+    /// Total.
+    pub total: Money,
+    /// Its voucher.
+    pub voucher: Option<UsedVoucher>,
+    /// When it was placed.
+    pub reserved_at: Timestamp,
+    /// The payment that paid it.
+    pub paid_by: Option<Uuid>,
+    /// Payments whose money is accounted for.
+    pub settled: Vec<Uuid>,
+    /// A payment whose end the provider has not told yet.
+    pub open_payment: Option<Uuid>,
+    /// Its tickets were taken back.
+    pub refunded: bool,
+}
+
+impl EndedOrder {
+    /// Of an order as the books had it; nothing is paid or open.
+    pub fn of(order: &Order) -> Self {
+        Self {
+            order_id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            version: order.version,
+            lines: order.lines.clone(),
+            total: order.total,
+            voucher: order.voucher.clone(),
+            reserved_at: order.reserved_at,
+            paid_by: None,
+            settled: Vec::new(),
+            open_payment: None,
+            refunded: false,
+        }
+    }
+
+    /// Of an order as its row shows it; nothing is paid or open.
+    pub fn of_row(order_id: Uuid, event_id: Uuid, row: &OrderRow) -> Self {
+        Self {
+            order_id,
+            event_id,
+            user_id: row.user_id,
+            version: row.version,
+            lines: row.lines.clone(),
+            total: row.total,
+            voucher: row.voucher.clone(),
+            reserved_at: row.reserved_at,
+            paid_by: None,
+            settled: Vec::new(),
+            open_payment: None,
+            refunded: false,
+        }
+    }
+}
