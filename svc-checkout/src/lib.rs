@@ -159,7 +159,7 @@ pub async fn run(
     let joined = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
     let table = Arc::clone(&shared.inventory);
-    let vouchers = Arc::new(VoucherTable::default());
+    let vouchers = Arc::new(VoucherTable::new(Arc::clone(shared.inventory.caught_up())));
     let voucher_table = Arc::clone(&vouchers);
     spawn_table(
         &mut tasks,

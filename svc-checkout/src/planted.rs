@@ -24,6 +24,8 @@ pub enum Bug {
     RefundTwice,
     /// One seat more is sold than there are.
     OneSeatTooMany,
+    /// One order more has a voucher than can.
+    OneUseTooMany,
     /// A refund gives its ticket numbers back.
     NumberReused,
     /// A declined card buys tickets.
@@ -34,7 +36,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug, by the name that PLANTED_BUG has for it.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("answer-before-commit", Self::AnswerBeforeCommit),
         ("expiry-frees-sold", Self::ExpiryFreesSold),
         ("no-dedupe", Self::NoDedupe),
@@ -42,6 +44,7 @@ impl Bug {
         ("no-offsets-in-expiry", Self::NoOffsetsInExpiry),
         ("refund-twice", Self::RefundTwice),
         ("one-seat-too-many", Self::OneSeatTooMany),
+        ("one-use-too-many", Self::OneUseTooMany),
         ("number-reused", Self::NumberReused),
         ("declined-is-paid", Self::DeclinedIsPaid),
         ("early-expiry", Self::EarlyExpiry),

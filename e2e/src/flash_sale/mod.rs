@@ -33,19 +33,22 @@ use self::history::History;
 use self::owners::{FIRST, SECOND};
 use self::progress::Progress;
 use self::report::{Audit, Report};
-use self::shopper::Sale;
+use self::shopper::{Sale, VOUCHER};
 use self::story::VIP_PERCENT;
 use crate::control;
 use crate::events::{self, PublishedEvent, TicketType};
 use crate::orders::order_body;
 use crate::stack::Stack;
 use crate::users::User;
+use crate::vouchers::{half, make};
 use crate::wait::{SOON, eventually};
 
 /// A second instance that has just been started gets its share so soon.
 const SHARED_WITHIN: Duration = Duration::from_secs(60);
 /// Each event is the first instance's with about one half: so many are never all the second one's.
 const EVENTS_AT_MOST: usize = 40;
+/// The voucher has a use for so many seats: it is used up early, and its uses come back with holds that end.
+const SEATS_PER_USE: u32 = 20;
 /// How far ahead the event lies.
 const EVENT_IN_DAYS: u32 = 30;
 
@@ -160,6 +163,9 @@ async fn event(
     for _ in 0..EVENTS_AT_MOST {
         let event = events::publish(stack.catalog(), organizer, &body, &ticket_types).await?;
         if owners::seller(stack, event.id).await?.as_deref() == Some(FIRST) {
+            let voucher = half(VOUCHER, (settings.seats / SEATS_PER_USE).max(1));
+            let made = make(stack.catalog(), organizer, event.id, &voucher).send();
+            made.await?.expect(201)?;
             return Ok(event);
         }
     }

@@ -135,9 +135,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  orders     {} accepted; {} refused as sold out, {} shoppers went without; {} keys given up without an answer",
+            "  orders     {} accepted; {} refused as sold out, {} for a voucher that was used up, {} shoppers went without; {} keys given up without an answer",
             thousands(counts.accepted.len()),
             thousands(counts.sold_out),
+            thousands(counts.voucher_used_up),
             thousands(counts.went_without),
             thousands(unanswered)
         )?;

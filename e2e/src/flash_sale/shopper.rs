@@ -18,9 +18,13 @@ use super::chance::Chance;
 use super::history::Kind;
 use super::story::{Ending, Story};
 use super::tally::Accepted;
+use crate::api::Answer;
 use crate::events::PublishedEvent;
 use crate::orders::{CARD_DECLINED, CARD_PAID, CARD_TIMES_OUT, order_body};
 use crate::users::id_of;
+
+/// The code of the sale's voucher.
+pub const VOUCHER: &str = "FLASH";
 
 /// Who found it sold out looks again after some time in between: holds of others end.
 const LOOKS_AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
@@ -142,9 +146,8 @@ impl Shopper<'_> {
     /// The order, if he gets one.
     async fn order(&self, chance: &mut Chance) -> Option<Uuid> {
         let tally = &self.sale.asker.tally;
-        let event = &self.sale.event;
         let lines = [(
-            event.ticket_types[self.story.ticket_type],
+            self.sale.event.ticket_types[self.story.ticket_type],
             self.story.tickets,
         )];
         for visit in 0..=self.sale.settings.comes_again {
@@ -152,8 +155,7 @@ impl Shopper<'_> {
                 let [shortest, longest] = LOOKS_AGAIN_AFTER;
                 sleep(chance.between(shortest, longest)).await;
             }
-            let wish = self.wish(Kind::Place, None, order_body(event.id, &lines));
-            let answer = self.sale.asker.ask(&wish).await?;
+            let answer = self.ask_for(&lines).await?;
             if is_ok(&answer)
                 && let Ok(id) = id_of(&answer.body)
             {
@@ -174,6 +176,24 @@ impl Shopper<'_> {
         }
         tally.with(|counts| counts.went_without += 1);
         None
+    }
+
+    /// With the voucher, if he has heard of it; without, if it is used up.
+    async fn ask_for(&self, lines: &[(Uuid, u32)]) -> Option<Answer> {
+        let mut body = order_body(self.sale.event.id, lines);
+        if self.story.voucher {
+            body["voucher"] = json!(VOUCHER);
+            let wish = self.wish(Kind::Place, None, body.clone());
+            let answer = self.sale.asker.ask(&wish).await?;
+            if answer.body["code"] != "voucher-used-up" {
+                return Some(answer);
+            }
+            let tally = &self.sale.asker.tally;
+            tally.with(|counts| counts.voucher_used_up += 1);
+            body["voucher"] = Value::Null;
+        }
+        let wish = self.wish(Kind::Place, None, body);
+        self.sale.asker.ask(&wish).await
     }
 
     async fn pay(&self, order: Uuid, card: &str) -> Paid {

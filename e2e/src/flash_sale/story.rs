@@ -83,6 +83,8 @@ pub struct Story {
     pub ticket_type: usize,
     /// How many tickets.
     pub tickets: u32,
+    /// Names the voucher, as long as it is not used up.
+    pub voucher: bool,
     /// What he does with his order.
     pub ending: Ending,
     /// How long he looks for his card, or thinks better of it.
@@ -93,6 +95,8 @@ pub struct Story {
 const IMPATIENT_PERCENT: u64 = 10;
 /// Of a hundred shoppers so many want vip tickets: as many as there are vip seats among all.
 pub const VIP_PERCENT: u64 = 20;
+/// Of a hundred shoppers so many have heard of the voucher: more than can have it.
+const VOUCHER_PERCENT: u64 = 20;
 /// Tickets that one order has at most.
 const MOST_TICKETS: u32 = 2;
 /// Someone who has the card at hand, and someone who has to get up.
@@ -111,6 +115,7 @@ impl Story {
             tickets: if chance.percent(50) { 1 } else { MOST_TICKETS },
             ending: Ending::any(chance),
             hesitation: chance.between(HESITATION[0], HESITATION[1]),
+            voucher: chance.percent(VOUCHER_PERCENT),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Counts {
     pub left_alone: Vec<Timestamp>,
     /// Refusals as sold out; who comes again may be refused again.
     pub sold_out: u64,
+    /// Refusals because the voucher was used up.
+    pub voucher_used_up: u64,
     /// Shoppers who left without an order, because all was sold out.
     pub went_without: u64,
     /// Keys that got no answer in all the time that a shopper has.

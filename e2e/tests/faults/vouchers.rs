@@ -85,7 +85,7 @@ async fn fifty_buyers_get_ten_uses_and_a_take_over_forgets_none() -> anyhow::Res
             let none = wish(stack.checkout(), &buyers[2], event).await?;
             none.expect_problem(409, "voucher-used-up")?;
         }
-        Ok(())
+        stack_command("start", SECOND).await
     })
     .await
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use e2e::vouchers::{half, make};
 use e2e::{Role, Stack, TicketType, eventually};
 use platform::avro::Registry;
 use platform::clock::Timestamp;
-use platform::ids::new_id;
+use platform::ids::{derived_id, new_id};
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::producer::Producer;
 use schemas::Record as _;
-use schemas::catalog::{EventInventory, EventSnapshot, EventStatus};
+use schemas::catalog::{EventInventory, EventSnapshot, EventStatus, VoucherTerms, voucher_key};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::value::CqlTimestamp;
@@ -34,10 +35,20 @@ async fn database(stack: &Stack) -> anyhow::Result<Session> {
 
 /// Writes down, as of long ago, that `intent` wanted to change this event and has to publish it.
 async fn owe(database: &Session, intent: Uuid, event: Uuid) -> anyhow::Result<()> {
-    let insert = "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
+    owe_in("intents", database, intent, event).await
+}
+
+async fn owe_in(
+    table: &str,
+    database: &Session,
+    intent: Uuid,
+    aggregate: Uuid,
+) -> anyhow::Result<()> {
+    let insert =
+        format!("INSERT INTO {table} (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)");
     let bucket = i32::try_from(intent.as_u128() % INTENT_BUCKETS)?;
     database
-        .query_unpaged(insert, (bucket, intent, event, CqlTimestamp(0)))
+        .query_unpaged(insert, (bucket, intent, aggregate, CqlTimestamp(0)))
         .await?;
     Ok(())
 }
@@ -223,4 +234,39 @@ async fn a_record_that_says_too_little_is_followed_by_one_that_does_not() -> any
         Ok((page["items"][0]["version"] == 4).then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn vouchers_that_were_changed_and_not_published_are_published() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let event = draft(&stack, &organizer, &event_body()).await?;
+    let database = database(&stack).await?;
+    for (code, change) in [("MORE", "max_uses = 9"), ("GONE", "deleted = true")] {
+        let voucher = make(stack.catalog(), &organizer, event, &half(code, 5));
+        voucher.send().await?.expect(201)?;
+        let voucher = derived_id(event, &["voucher", code]);
+        let update = format!(
+            "UPDATE vouchers SET version = 2, operation_id = ?, {change} WHERE voucher_id = ? IF version = 1"
+        );
+        let intent = new_id();
+        let changed = database.query_unpaged(update, (intent, voucher)).await?;
+        ensure!(platform::cql::applied(changed)?, "the row is there");
+        owe_in("voucher_intents", &database, intent, voucher).await?;
+    }
+    let mut records = stack.records("catalog.inventory")?;
+    records
+        .wait_for("version 2", SWEPT, |record| {
+            let terms = record.read::<VoucherTerms>();
+            record.key == voucher_key(event, "MORE")
+                && terms.is_ok_and(|terms| (terms.version, terms.max_uses) == (2, 9))
+        })
+        .await?;
+    let mut records = stack.records("catalog.inventory")?;
+    records
+        .wait_for("a tombstone", SWEPT, |record| {
+            record.key == voucher_key(event, "GONE") && record.name.is_empty()
+        })
+        .await?;
+    Ok(())
 }

@@ -162,7 +162,7 @@ pub async fn place(
                 return Err(refusals::sold_out(ticket_type_id));
             }
             let voucher = match code {
-                Some(code) => Some(wanted(&app, body.event_id, code).await),
+                Some(code) => Some(wanted(&app, body.event_id, code).await?),
                 None => None,
             };
             let command = Command::PlaceOrder(PlaceOrder {
@@ -187,11 +187,15 @@ pub async fn place(
 
 /// The voucher with what the catalog says of it. One that is not there is asked for all the same: it may have been deleted
 /// since the order had it of which this is a repeat.
-async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> WantedVoucher {
+async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> Result<WantedVoucher, Problem> {
     let key = (event_id, code);
-    let offer = app.vouchers.find(&key).await;
+    let offer = app
+        .vouchers
+        .find(&key)
+        .await
+        .map_err(Problem::unavailable)?;
     let (_, code) = key;
-    WantedVoucher { code, offer }
+    Ok(WantedVoucher { code, offer })
 }
 
 async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<Order>, Problem> {
