@@ -120,11 +120,7 @@ fn decode_cursor<C: DeserializeOwned>(text: &str) -> Option<C> {
 }
 
 fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let limit = text
+    let limit = String::deserialize(deserializer)?
         .parse()
         .ok()
         .filter(|n| (1..=MAX_PAGE_LIMIT).contains(n));

@@ -296,8 +296,9 @@ async fn queries_are_read_or_named() {
         (status.as_u16(), answer),
         (200, json!([10, {"city": "Lyon", "floor": null}]))
     );
-    assert_eq!(fetch("/events?limit=&cursor=").await.1[0], 50);
+    assert_eq!(fetch("/events?cursor=").await.1[0], 50);
     for (path, pointer) in [
+        ("/events?limit=", "?limit"),
         ("/events?limit=0", "?limit"),
         ("/events?limit=201", "?limit"),
         ("/events?limit=-1", "?limit"),
