@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use e2e::{PASSWORD, Role, Stack, eventually};
+use platform::clock::Timestamp;
 use platform::ids::new_id;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub(crate) async fn entries(
         let answer = stack.identity().get(&path).token(&admin).send().await?;
         let page = answer.expect(200)?;
         for entry in page["items"].as_array().context("items")? {
-            let at = entry["at"].as_str().context("a time")?.to_owned();
+            let at: Timestamp = entry["at"].as_str().context("a time")?.parse()?;
             anyhow::ensure!(
                 last_at.is_none_or(|last| at <= last),
                 "{entry} is newer than the one before it"

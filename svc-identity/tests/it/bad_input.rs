@@ -154,7 +154,7 @@ async fn what_is_no_json_is_refused_before_it_is_read() -> anyhow::Result<()> {
         .send()
         .await?
         .expect_problem(415, "unsupported-media-type")?;
-    post(json, vec![b' '; 40_000])
+    post(json, vec![b' '; 70_000])
         .send()
         .await?
         .expect_problem(413, "too-large")?;
