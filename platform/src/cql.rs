@@ -6,8 +6,10 @@ use std::time::Duration;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::{ExecutionError, NewSessionError, PrepareError};
 use scylla::response::query_result::QueryResult;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlValue, Row};
@@ -241,6 +243,35 @@ pub async fn prepare_serial_read(
     let mut prepared = prepare(session, statement).await?;
     prepared.set_consistency(Consistency::LocalSerial);
     Ok(prepared)
+}
+
+/// All rows that a statement answers; they are in memory at once, so it needs a LIMIT, or a partition that is small.
+pub async fn rows<R>(
+    session: &Session,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+) -> Result<Vec<R>, CqlError>
+where
+    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+{
+    let answer = session.execute_unpaged(statement, values).await?;
+    let rows = answer.into_rows_result().map_err(CqlError::answer)?;
+    let rows = rows.rows::<R>().map_err(CqlError::answer)?;
+    rows.map(|row| row.map_err(CqlError::answer)).collect()
+}
+
+/// The first row that a statement answers, if it answers any.
+pub async fn first_row<R>(
+    session: &Session,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+) -> Result<Option<R>, CqlError>
+where
+    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+{
+    let answer = session.execute_unpaged(statement, values).await?;
+    let rows = answer.into_rows_result().map_err(CqlError::answer)?;
+    rows.maybe_first_row::<R>().map_err(CqlError::answer)
 }
 
 /// Whether a lightweight transaction was applied.

@@ -199,23 +199,11 @@ impl Intents {
     async fn owed(&self, bucket: i32, age: Duration) -> Result<Vec<Intent>, CqlError> {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let before = (Timestamp::now().as_micros() / 1000).saturating_sub(age_ms);
-        let answer = self
-            .session
-            .execute_unpaged(&self.list, (bucket,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        let rows = answer
-            .rows::<(Uuid, Uuid, scylla::value::CqlTimestamp)>()
-            .map_err(CqlError::answer)?;
-        let mut owed = Vec::new();
-        for row in rows {
-            let (id, aggregate_id, at) = row.map_err(CqlError::answer)?;
-            if at.0 <= before {
-                owed.push(Intent { id, aggregate_id });
-            }
-        }
-        Ok(owed)
+        type Row = (Uuid, Uuid, scylla::value::CqlTimestamp);
+        let mut rows = cql::rows::<Row>(&self.session, &self.list, (bucket,)).await?;
+        rows.retain(|(_, _, at)| at.0 <= before);
+        let intent = |(id, aggregate_id, _)| Intent { id, aggregate_id };
+        Ok(rows.into_iter().map(intent).collect())
     }
 
     /// Sweeps until `stop`.

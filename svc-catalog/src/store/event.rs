@@ -95,14 +95,7 @@ impl Events {
         statement: &PreparedStatement,
         id: Uuid,
     ) -> Result<Option<StoredEvent>, CqlError> {
-        let answer = self.session.execute_unpaged(statement, (id,)).await?;
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        let rows: Vec<EventRow> = rows
-            .rows()
-            .map_err(CqlError::answer)?
-            .collect::<Result<_, _>>()
-            .map_err(CqlError::answer)?;
-        EventRow::into_stored(rows)
+        EventRow::into_stored(cql::rows(&self.session, statement, (id,)).await?)
     }
 
     /// Writes a new event. False: there is one with its id.

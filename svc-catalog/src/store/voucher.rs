@@ -87,11 +87,7 @@ impl Vouchers {
         statement: &PreparedStatement,
         id: Uuid,
     ) -> Result<Option<StoredVoucher>, CqlError> {
-        let answer = self.session.execute_unpaged(statement, (id,)).await?;
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        let row = rows
-            .maybe_first_row::<VoucherRow>()
-            .map_err(CqlError::answer)?;
+        let row = cql::first_row(&self.session, statement, (id,)).await?;
         row.map(VoucherRow::into_stored).transpose()
     }
 
@@ -106,12 +102,8 @@ impl Vouchers {
 
     /// How many codes the event has or ever had.
     pub async fn count(&self, event_id: Uuid) -> Result<i64, CqlError> {
-        let answer = self
-            .session
-            .execute_unpaged(&self.count_codes, (event_id,))
-            .await?;
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        let (count,) = rows.single_row::<(i64,)>().map_err(CqlError::answer)?;
+        let row = cql::first_row(&self.session, &self.count_codes, (event_id,)).await?;
+        let (count,) = row.ok_or_else(|| CqlError::answer("a count without a row"))?;
         Ok(count)
     }
 
@@ -123,22 +115,12 @@ impl Vouchers {
         limit: usize,
     ) -> Result<Vec<String>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let answer = match after {
-            None => {
-                let values = (event_id, limit);
-                self.session.execute_unpaged(&self.codes, values).await?
-            }
-            Some(after) => {
-                let values = (event_id, after, limit);
-                let statement = &self.codes_after;
-                self.session.execute_unpaged(statement, values).await?
-            }
+        let session = &self.session;
+        let rows = match after {
+            None => cql::rows(session, &self.codes, (event_id, limit)).await?,
+            Some(after) => cql::rows(session, &self.codes_after, (event_id, after, limit)).await?,
         };
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-        let codes = rows.rows::<(String,)>().map_err(CqlError::answer)?;
-        codes
-            .map(|row| row.map(|(code,)| code).map_err(CqlError::answer))
-            .collect()
+        Ok(rows.into_iter().map(|(code,)| code).collect())
     }
 
     /// Writes `after` where `before` was: nothing, or the version before it. False: there is something else by now.

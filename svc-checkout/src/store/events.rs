@@ -105,14 +105,7 @@ impl EventStore {
 
     /// The event with this id.
     pub async fn find(&self, event_id: Uuid) -> Result<Option<EventInfo>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.select, (event_id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<EventRow>()
-            .map_err(CqlError::answer)?;
+        let row = cql::first_row::<EventRow>(&self.session, &self.select, (event_id,)).await?;
         Ok(row.map(|row| EventInfo {
             name: row.name,
             starts_at: Timestamp::from_micros(row.starts_at),

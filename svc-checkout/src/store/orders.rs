@@ -243,14 +243,8 @@ impl OrderStore {
 
     /// The order with this id.
     pub async fn find(&self, order_id: Uuid) -> Result<Option<Order>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.select, (bucket(order_id), order_id))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<OrderRow>()
-            .map_err(CqlError::answer)?;
+        let values = (bucket(order_id), order_id);
+        let row = cql::first_row::<OrderRow>(&self.session, &self.select, values).await?;
         // A row that has only its end yet: the beginning is being written.
         match row {
             Some(row) if row.lines.is_some() => Ok(Some(order_of(row)?)),

@@ -119,15 +119,8 @@ impl ChargeStore {
 
     /// The end of a charge and its amount.
     pub async fn find(&self, payment_id: Uuid) -> Result<Option<(ChargeStatus, Money)>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.select, (payment_id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(String, i64, String)>()
-            .map_err(CqlError::answer)?;
-        row.map(|(status, amount, currency)| {
+        let row = cql::first_row(&self.session, &self.select, (payment_id,)).await?;
+        row.map(|(status, amount, currency): (String, i64, String)| {
             let currency: Currency = currency.parse().map_err(CqlError::answer)?;
             Ok((ChargeStatus::parse(&status)?, Money { amount, currency }))
         })

@@ -159,14 +159,8 @@ impl StripePaymentStore {
 
     /// What is noted of a payment.
     pub async fn find(&self, payment_id: Uuid) -> Result<Option<Note>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.select, (payment_id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(Uuid, Option<String>, String, i64, String)>()
-            .map_err(CqlError::answer)?;
+        type Row = (Uuid, Option<String>, String, i64, String);
+        let row = cql::first_row::<Row>(&self.session, &self.select, (payment_id,)).await?;
         row.map(|(order_id, intent_id, status, amount, currency)| {
             let currency: Currency = currency.parse().map_err(CqlError::answer)?;
             Ok(Note {

@@ -8,7 +8,6 @@ use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
-use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::{from_cql, seconds, to_cql};
@@ -70,20 +69,12 @@ impl AuditByUser {
             if rows == 0 {
                 break;
             }
-            let rows = self
-                .session
-                .execute_unpaged(&self.of_period, (user_id, period, rows))
-                .await?
-                .into_rows_result()
-                .map_err(CqlError::answer)?;
-            for row in rows
-                .rows::<(CqlTimestamp, Uuid)>()
-                .map_err(CqlError::answer)?
-            {
-                let (at, id) = row.map_err(CqlError::answer)?;
-                let at = from_cql(at);
-                found.push(Place { at, id });
-            }
+            let values = (user_id, period, rows);
+            let rows = cql::rows(&self.session, &self.of_period, values).await?;
+            found.extend(rows.into_iter().map(|(at, id)| Place {
+                at: from_cql(at),
+                id,
+            }));
         }
         Ok(found)
     }

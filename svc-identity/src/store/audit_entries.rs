@@ -170,30 +170,23 @@ impl AuditEntries {
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<Vec<Entry<String>>, CqlError> {
-        let rows = self
-            .session
-            .execute_unpaged(statement, values)
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        let mut found = Vec::new();
-        for row in rows.rows::<Row>().map_err(CqlError::answer)? {
-            let (at, id, action, actor_id, user_id, client, request_id, outcome) =
-                row.map_err(CqlError::answer)?;
-            found.push(Entry {
-                id,
-                at: from_cql(at),
-                deed: Deed {
-                    action,
-                    actor_id,
-                    user_id,
-                    client: client.and_then(|client| client.parse().ok()),
-                },
-                outcome: Some(Outcome::parse(outcome.as_deref())),
-                request_id,
-            });
-        }
-        Ok(found)
+        let rows = cql::rows::<Row>(&self.session, statement, values).await?;
+        Ok(rows.into_iter().map(entry).collect())
+    }
+}
+
+fn entry((at, id, action, actor_id, user_id, client, request_id, outcome): Row) -> Entry<String> {
+    Entry {
+        id,
+        at: from_cql(at),
+        deed: Deed {
+            action,
+            actor_id,
+            user_id,
+            client: client.and_then(|client| client.parse().ok()),
+        },
+        outcome: Some(Outcome::parse(outcome.as_deref())),
+        request_id,
     }
 }
 

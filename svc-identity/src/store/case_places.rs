@@ -181,23 +181,14 @@ impl CasePlaces {
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<Vec<Place>, CqlError> {
-        let rows = self
-            .session
-            .execute_unpaged(statement, values)
+        let rows = cql::rows(&self.session, statement, values)
             .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        let places = rows.rows::<(CqlTimestamp, Uuid)>();
-        places
-            .map_err(CqlError::answer)?
-            .map(|row| {
-                let (at, id) = row.map_err(CqlError::answer)?;
-                Ok(Place {
-                    opened_at: from_cql(at),
-                    id,
-                })
-            })
-            .collect()
+            .into_iter();
+        let place = |(at, id): (CqlTimestamp, Uuid)| Place {
+            opened_at: from_cql(at),
+            id,
+        };
+        Ok(rows.map(place).collect())
     }
 }
 

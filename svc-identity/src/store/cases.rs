@@ -221,28 +221,12 @@ impl Cases {
 
     /// Version and last operation of the case; version 0 of one that was never there.
     async fn stamp(&self, id: Uuid) -> Result<(i64, Uuid), CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.stamp, (id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(i64, Uuid)>()
-            .map_err(CqlError::answer)?;
+        let row = cql::first_row(&self.session, &self.stamp, (id,)).await?;
         Ok(row.unwrap_or_default())
     }
 
     async fn rows(&self, statement: &PreparedStatement, id: Uuid) -> Result<Vec<Row>, CqlError> {
-        let rows = self
-            .session
-            .execute_unpaged(statement, (id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        rows.rows::<Row>()
-            .map_err(CqlError::answer)?
-            .map(|row| row.map_err(CqlError::answer))
-            .collect()
+        cql::rows(&self.session, statement, (id,)).await
     }
 }
 

@@ -78,14 +78,7 @@ impl EmailClaims {
         statement: &PreparedStatement,
         email: &EmailKey,
     ) -> Result<Option<Uuid>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(statement, (email.as_str(),))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(Uuid,)>()
-            .map_err(CqlError::answer)?;
+        let row = cql::first_row(&self.session, statement, (email.as_str(),)).await?;
         Ok(row.map(|(user_id,)| user_id))
     }
 }

@@ -61,14 +61,8 @@ impl MailLinks {
 
     /// The link, unless it was used or is over.
     pub async fn find(&self, purpose: Purpose, id: Uuid) -> Result<Option<MailLink>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.find, (purpose.as_str(), id))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<Row>()
-            .map_err(CqlError::answer)?;
+        let values = (purpose.as_str(), id);
+        let row = cql::first_row::<Row>(&self.session, &self.find, values).await?;
         let Some((user_id, secret_hash, epoch, expires_at)) = row else {
             return Ok(None);
         };

@@ -50,16 +50,8 @@ impl RecentSignIns {
     /// Up to `limit` of a user's.
     pub async fn of_user(&self, user_id: Uuid, limit: usize) -> Result<Vec<String>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let rows = self
-            .session
-            .execute_unpaged(&self.of_user, (user_id, limit))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        rows.rows::<(String,)>()
-            .map_err(CqlError::answer)?
-            .map(|row| row.map(|(client,)| client).map_err(CqlError::answer))
-            .collect()
+        let rows = cql::rows(&self.session, &self.of_user, (user_id, limit)).await?;
+        Ok(rows.into_iter().map(|(client,)| client).collect())
     }
 
     /// Forgets all of a user's.
@@ -71,14 +63,8 @@ impl RecentSignIns {
 
     /// Whether the user signed in from there in the last 30 days.
     pub async fn has(&self, user_id: Uuid, client: IpAddr) -> Result<bool, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.find, (user_id, client.to_string()))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(String,)>()
-            .map_err(CqlError::answer)?;
+        let values = (user_id, client.to_string());
+        let row = cql::first_row::<(String,)>(&self.session, &self.find, values).await?;
         Ok(row.is_some())
     }
 }

@@ -105,18 +105,9 @@ impl Sessions {
     /// Up to `limit` sessions of a user that have not run out.
     pub async fn of_user(&self, user_id: Uuid, limit: usize) -> Result<Vec<Session>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let rows = self
-            .session
-            .execute_unpaged(&self.of_user, (user_id, limit))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        let ids = rows.rows::<(Uuid,)>().map_err(CqlError::answer)?;
-        let ids: Vec<Uuid> = ids
-            .map(|row| row.map(|(id,)| id).map_err(CqlError::answer))
-            .collect::<Result<_, _>>()?;
+        let ids = cql::rows::<(Uuid,)>(&self.session, &self.of_user, (user_id, limit)).await?;
         let found: Vec<Option<Session>> = stream::iter(ids)
-            .map(|id| self.find(id))
+            .map(|(id,)| self.find(id))
             .buffered(READS_AT_ONCE)
             .try_collect()
             .await?;
@@ -178,15 +169,7 @@ impl Sessions {
 
     /// The session that the access token was issued in, unless it is over.
     pub async fn find_by_token(&self, token_id: Uuid) -> Result<Option<Session>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(&self.find_by_token, (token_id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<(Uuid,)>()
-            .map_err(CqlError::answer)?;
-        match row {
+        match cql::first_row(&self.session, &self.find_by_token, (token_id,)).await? {
             Some((session_id,)) => self.find(session_id).await,
             None => Ok(None),
         }
@@ -197,14 +180,7 @@ impl Sessions {
         statement: &PreparedStatement,
         id: Uuid,
     ) -> Result<Option<Session>, CqlError> {
-        let row = self
-            .session
-            .execute_unpaged(statement, (id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<Row>()
-            .map_err(CqlError::answer)?;
+        let row = cql::first_row::<Row>(&self.session, statement, (id,)).await?;
         let Some((user_id, status, token_hash, expires_at, epoch, signed_in_at)) = row else {
             return Ok(None);
         };

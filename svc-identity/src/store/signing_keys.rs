@@ -54,25 +54,17 @@ impl SigningKeys {
 
     /// All keys, in the order in which they take over.
     pub async fn list(&self) -> Result<Vec<StoredKey>, CqlError> {
-        let answer = self
-            .session
-            .execute_unpaged(&self.list, (PURPOSE,))
+        let rows = cql::rows(&self.session, &self.list, (PURPOSE,))
             .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?;
-        let mut keys = Vec::new();
-        for row in answer.rows::<Row>().map_err(CqlError::answer)? {
-            let (sequence, key_id, public_key, sealed_private_key, signs_from) =
-                row.map_err(CqlError::answer)?;
-            keys.push(StoredKey {
-                sequence,
-                key_id,
-                public_key,
-                sealed_private_key,
-                signs_from: from_cql(signs_from),
-            });
-        }
-        Ok(keys)
+            .into_iter();
+        let key = |(sequence, key_id, public_key, sealed_private_key, signs_from): Row| StoredKey {
+            sequence,
+            key_id,
+            public_key,
+            sealed_private_key,
+            signs_from: from_cql(signs_from),
+        };
+        Ok(rows.map(key).collect())
     }
 
     /// Adds the key unless its place in the sequence is taken: of instances that start together one wins, and

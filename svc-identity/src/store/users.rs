@@ -189,28 +189,13 @@ impl Users {
     async fn page(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Row>, CqlError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let session = &self.session;
-        let answer = match after {
-            Some(after) => {
-                session
-                    .execute_unpaged(&self.list_after, (after, limit))
-                    .await
-            }
-            None => session.execute_unpaged(&self.list, (limit,)).await,
-        };
-        let rows = answer?.into_rows_result().map_err(CqlError::answer)?;
-        rows.rows::<Row>()
-            .map_err(CqlError::answer)?
-            .map(|row| row.map_err(CqlError::answer))
-            .collect()
+        match after {
+            Some(after) => cql::rows(session, &self.list_after, (after, limit)).await,
+            None => cql::rows(session, &self.list, (limit,)).await,
+        }
     }
 
     async fn read(&self, statement: &PreparedStatement, id: Uuid) -> Result<Option<Row>, CqlError> {
-        self.session
-            .execute_unpaged(statement, (id,))
-            .await?
-            .into_rows_result()
-            .map_err(CqlError::answer)?
-            .maybe_first_row::<Row>()
-            .map_err(CqlError::answer)
+        cql::first_row(&self.session, statement, (id,)).await
     }
 }

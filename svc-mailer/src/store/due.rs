@@ -9,7 +9,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{all, bucket, from_cql, to_cql};
+use super::{bucket, from_cql, to_cql};
 
 /// Partitions of the table.
 pub const BUCKETS: i32 = 8;
@@ -67,7 +67,7 @@ impl DueNotifications {
     /// The oldest entries of a bucket that are due at `now`.
     pub async fn list(&self, bucket: i32, now: Timestamp) -> Result<Vec<Due>, CqlError> {
         let rows: Vec<(CqlTimestamp, Uuid)> =
-            all(&self.session, &self.list, (bucket, to_cql(now), BATCH)).await?;
+            cql::rows(&self.session, &self.list, (bucket, to_cql(now), BATCH)).await?;
         Ok(rows
             .into_iter()
             .map(|(at, id)| Due {

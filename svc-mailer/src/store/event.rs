@@ -8,7 +8,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{from_cql, one, to_cql};
+use super::{from_cql, to_cql};
 use crate::domain::event::Event;
 
 // The version is the write time of the cells: whatever comes late or again, the newest version stays.
@@ -76,7 +76,7 @@ impl Events {
 
     /// The newest state; `None` when its record has not come.
     pub async fn find(&self, event_id: Uuid) -> Result<Option<Event>, CqlError> {
-        let row: Option<Row> = one(&self.session, &self.find, (event_id,)).await?;
+        let row: Option<Row> = cql::first_row(&self.session, &self.find, (event_id,)).await?;
         Ok(row.map(
             |(id, version, name, venue_name, venue_city, venue_address, starts_at, time_zone)| {
                 Event {

@@ -10,11 +10,6 @@ pub mod notification_search;
 pub mod recipient;
 
 use platform::clock::Timestamp;
-use platform::cql::CqlError;
-use scylla::client::session::Session;
-use scylla::deserialize::row::DeserializeRow;
-use scylla::serialize::row::SerializeRow;
-use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
@@ -30,42 +25,4 @@ fn from_cql(at: CqlTimestamp) -> Timestamp {
 fn bucket(id: Uuid, buckets: i32) -> i32 {
     let spread = id.as_u128() % u128::from(buckets.unsigned_abs());
     i32::try_from(spread).unwrap_or_default()
-}
-
-/// At most one row.
-async fn one<R>(
-    session: &Session,
-    statement: &PreparedStatement,
-    values: impl SerializeRow,
-) -> Result<Option<R>, CqlError>
-where
-    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
-{
-    session
-        .execute_unpaged(statement, values)
-        .await?
-        .into_rows_result()
-        .map_err(CqlError::answer)?
-        .maybe_first_row::<R>()
-        .map_err(CqlError::answer)
-}
-
-/// All rows of a statement that has a LIMIT.
-async fn all<R>(
-    session: &Session,
-    statement: &PreparedStatement,
-    values: impl SerializeRow,
-) -> Result<Vec<R>, CqlError>
-where
-    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
-{
-    session
-        .execute_unpaged(statement, values)
-        .await?
-        .into_rows_result()
-        .map_err(CqlError::answer)?
-        .rows::<R>()
-        .map_err(CqlError::answer)?
-        .map(|row| row.map_err(CqlError::answer))
-        .collect()
 }

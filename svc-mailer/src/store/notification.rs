@@ -11,7 +11,7 @@ use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::notification_row::{Row, write_cause};
-use super::{one, to_cql};
+use super::to_cql;
 use crate::domain::notification::{Claim, Content, Notification, Status};
 
 const SELECT: &str = "SELECT notification_id, kind, cause, traceparent, created_at, status, attempts, claim_id, \
@@ -62,7 +62,7 @@ impl Notifications {
 
     /// For answers: it may miss a write that is in the making.
     pub async fn find(&self, id: Uuid) -> Result<Option<Notification>, CqlError> {
-        one::<Row>(&self.session, &self.read, (id,))
+        cql::first_row::<Row>(&self.session, &self.read, (id,))
             .await?
             .map(TryInto::try_into)
             .transpose()
@@ -70,7 +70,7 @@ impl Notifications {
 
     /// For decisions: it sees every write that was accepted before it.
     pub async fn find_newest(&self, id: Uuid) -> Result<Option<Notification>, CqlError> {
-        one::<Row>(&self.session, &self.read_serial, (id,))
+        cql::first_row::<Row>(&self.session, &self.read_serial, (id,))
             .await?
             .map(TryInto::try_into)
             .transpose()

@@ -10,7 +10,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{all, bucket, from_cql, to_cql};
+use super::{bucket, from_cql, to_cql};
 use crate::domain::notification::Notification;
 
 /// Partitions of a list that grows with an audience: a partition stays below 100,000 rows up to 800,000 messages of
@@ -161,7 +161,7 @@ impl NotificationLists {
         let key = list.key();
         let buckets = (0..list.buckets()).map(|bucket| {
             let values = (key.as_str(), bucket, to_cql(after.at), after.id, rows);
-            all::<(CqlTimestamp, Uuid)>(&self.session, &self.page, values)
+            cql::rows::<(CqlTimestamp, Uuid)>(&self.session, &self.page, values)
         });
         let mut entries: Vec<Entry> = try_join_all(buckets)
             .await?

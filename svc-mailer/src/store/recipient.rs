@@ -9,7 +9,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{one, to_cql};
+use super::to_cql;
 use crate::domain::recipient::{Lookup, Recipient};
 
 // The version is the write time of the cells: whatever comes late or again, the newest version stays, without a read
@@ -72,7 +72,7 @@ impl Recipients {
     /// Whether the user was erased.
     pub async fn is_erased(&self, user_id: Uuid) -> Result<bool, CqlError> {
         let found: Option<(CqlTimestamp,)> =
-            one(&self.session, &self.find_erased, (user_id,)).await?;
+            cql::first_row(&self.session, &self.find_erased, (user_id,)).await?;
         Ok(found.is_some())
     }
 
@@ -82,7 +82,7 @@ impl Recipients {
             return Ok(Lookup::Erased);
         }
         let row: Option<(Uuid, i64, String, String, String)> =
-            one(&self.session, &self.find, (user_id,)).await?;
+            cql::first_row(&self.session, &self.find, (user_id,)).await?;
         Ok(row.map_or(
             Lookup::Unknown,
             |(user_id, version, name, email, locale)| {

@@ -55,12 +55,9 @@ impl OfEvent {
         }
         let bucket = first_bucket(walk.event_id) + walk.done;
         let values = (bucket, walk.after, limit);
-        let answer = session.execute_unpaged(&self.page, values).await?;
-        let rows = answer.into_rows_result().map_err(CqlError::answer)?;
         let mut orders = Vec::new();
         let mut last = None;
-        for row in rows.rows::<OrderRow>().map_err(CqlError::answer)? {
-            let row = row.map_err(CqlError::answer)?;
+        for row in cql::rows::<OrderRow>(session, &self.page, values).await? {
             last = Some(row.order_id);
             // Only its end is written yet, or it is of another event whose id ends alike.
             if row.lines.is_some() && row.event_id == Some(walk.event_id) {

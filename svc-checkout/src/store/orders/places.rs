@@ -87,20 +87,16 @@ impl Places {
                 break;
             }
             let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
-            let answer = match after {
+            found.extend(match after {
                 None => {
                     let values = (year, bucket, user_id, wanted);
-                    session.execute_unpaged(&self.newest, values).await?
+                    cql::rows::<R>(session, &self.newest, values).await?
                 }
                 Some((at, id)) => {
                     let values = (year, bucket, user_id, at, id, wanted);
-                    session.execute_unpaged(&self.after, values).await?
+                    cql::rows::<R>(session, &self.after, values).await?
                 }
-            };
-            let rows = answer.into_rows_result().map_err(CqlError::answer)?;
-            for row in rows.rows::<R>().map_err(CqlError::answer)? {
-                found.push(row.map_err(CqlError::answer)?);
-            }
+            });
         }
         Ok(found)
     }
