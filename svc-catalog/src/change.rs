@@ -22,15 +22,15 @@ const PAUSE_SPREAD: u128 = 8;
 impl App {
     /// Writes a new event and publishes it.
     pub async fn create(&self, event: &Event) -> Result<(), Problem> {
-        let intent = self.intents.begin(event.id).await.map_err(database)?;
+        let intent = self.intents.begin(event.id).await?;
         match self.events.insert(event, intent.id).await {
             Ok(true) => {}
             Ok(false) => return Err(Problem::internal(anyhow::anyhow!("a new id was taken"))),
             Err(error) => {
                 // It may have happened all the same.
-                let stored = self.events.find_serial(event.id).await.map_err(database)?;
+                let stored = self.events.find_serial(event.id).await?;
                 if stored.is_none_or(|stored| stored.operation_id != intent.id) {
-                    return Err(database(error));
+                    return Err(error.into());
                 }
             }
         }
@@ -47,7 +47,7 @@ impl App {
         id: Uuid,
         decide: impl Fn(&Event) -> Result<Option<Event>, Problem>,
     ) -> Result<Event, Problem> {
-        let found = self.events.find(id).await.map_err(database)?;
+        let found = self.events.find(id).await?;
         let before = found.ok_or(Code::NotFound)?;
         // Most refusals end here, before anything was written.
         let Some(after) = decide(&before)? else {
@@ -56,7 +56,7 @@ impl App {
                 .map_err(publication_failed)?;
             return Ok(before);
         };
-        let intent = self.intents.begin(id).await.map_err(database)?;
+        let intent = self.intents.begin(id).await?;
         let changed = self.replace(intent, before, after, decide).await?;
         self.settle(intent).await?;
         Ok(changed)
@@ -68,23 +68,23 @@ impl App {
         id: Uuid,
         check: impl Fn(&Event) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let found = self.events.find_serial(id).await.map_err(database)?;
+        let found = self.events.find_serial(id).await?;
         let event = found.ok_or(Code::NotFound)?.event;
         check(&event)?;
-        let intent = self.intents.begin(id).await.map_err(database)?;
+        let intent = self.intents.begin(id).await?;
         let vouchers = self.owe_vouchers(id).await?;
         let deleted = match self.events.delete(&event).await {
             Ok(deleted) => deleted,
             // It may have happened all the same: then nothing is left.
-            Err(error) => match self.events.find_serial(id).await.map_err(database)? {
+            Err(error) => match self.events.find_serial(id).await? {
                 None => true,
-                Some(_) => return Err(database(error)),
+                Some(_) => return Err(error.into()),
             },
         };
         if !deleted {
             self.forget(intent).await;
             // Changed in this moment, or deleted by somebody else.
-            let left = self.events.find_serial(id).await.map_err(database)?;
+            let left = self.events.find_serial(id).await?;
             return Err(Problem::new(left.map_or(Code::NotFound, |_| Code::Stale)));
         }
         self.settle(intent).await?;
@@ -113,12 +113,12 @@ impl App {
                 }
             };
             if started.elapsed() >= DEADLINE {
-                return Err(failure.map_or_else(contended, database));
+                return Err(failure.map_or_else(contended, Problem::from));
             }
             races += 1;
             tokio::time::sleep(pause(intent.id, races)).await;
             // One that timed out may have happened: this read settles whether it has.
-            let stored = self.events.find_serial(before.id).await.map_err(database)?;
+            let stored = self.events.find_serial(before.id).await?;
             let stored = stored.ok_or(Code::NotFound)?;
             if stored.operation_id == intent.id {
                 return Ok(stored.event);
@@ -190,20 +190,10 @@ pub(crate) fn pause(operation_id: Uuid, races: u32) -> Duration {
     PAUSE * share * races.min(8)
 }
 
-/// How a failure of the database is answered: being away passes, a table that does not fit the code is a bug.
-pub fn database(error: CqlError) -> Problem {
-    match error {
-        CqlError::Connect(_) | CqlError::Execute(_) => Problem::unavailable(error),
-        CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
-            Problem::internal(error)
-        }
-    }
-}
-
 /// The row says it, Kafka does not yet: a repeat, or the sweeper, brings it there.
 pub(crate) fn publication_failed(error: PublishError) -> Problem {
     match error {
-        PublishError::Cql(error) => database(error),
+        PublishError::Cql(error) => error.into(),
         error => Problem::unavailable(error),
     }
 }

@@ -8,7 +8,7 @@ use platform::intent::Intent;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::change::{DEADLINE, database, pause, publication_failed};
+use crate::change::{DEADLINE, pause, publication_failed};
 use crate::domain::voucher::{Terms, Voucher, VoucherKey};
 use crate::store::voucher::StoredVoucher;
 
@@ -35,11 +35,11 @@ impl App {
         decide: impl Fn(Option<&Voucher>) -> Result<Next, Problem>,
     ) -> Result<Voucher, Problem> {
         let id = key.id();
-        let mut before = self.vouchers.find_serial(id).await.map_err(database)?;
+        let mut before = self.vouchers.find_serial(id).await?;
         // Most refusals end here, before anything was written.
         decide(live(before.as_ref()))?;
-        let intent = self.voucher_intents.begin(id).await.map_err(database)?;
-        self.vouchers.list(key).await.map_err(database)?;
+        let intent = self.voucher_intents.begin(id).await?;
+        self.vouchers.list(key).await?;
         let started = Instant::now();
         let mut races: u32 = 0;
         let changed = loop {
@@ -57,12 +57,12 @@ impl App {
                 Err(error) => Some(error),
             };
             if started.elapsed() >= DEADLINE {
-                return Err(failure.map_or_else(contended, database));
+                return Err(failure.map_or_else(contended, Problem::from));
             }
             races += 1;
             tokio::time::sleep(pause(intent.id, races)).await;
             // One that timed out may have happened: this read settles whether it has.
-            before = self.vouchers.find_serial(id).await.map_err(database)?;
+            before = self.vouchers.find_serial(id).await?;
             if let Some(done) = before.take_if(|stored| stored.operation_id == intent.id) {
                 break done;
             }
@@ -74,13 +74,11 @@ impl App {
     /// Before an event goes: its vouchers go with it, so each has to be published once more.
     pub(crate) async fn owe_vouchers(&self, event_id: Uuid) -> Result<Vec<Intent>, Problem> {
         let codes = self.vouchers.codes(event_id, None, usize::MAX).await;
-        let keys = codes.map_err(database)?.into_iter();
-        stream::iter(keys.map(|code| VoucherKey { event_id, code }.id()))
+        let keys = codes?.into_iter();
+        let begun = stream::iter(keys.map(|code| VoucherKey { event_id, code }.id()))
             .map(|id| self.voucher_intents.begin(id))
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
-            .map_err(database)
+            .buffer_unordered(AT_ONCE);
+        Ok(begun.try_collect().await?)
     }
 
     /// When it has gone.

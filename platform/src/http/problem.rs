@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
 use crate::context::RequestContext;
+use crate::cql::CqlError;
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -264,6 +265,18 @@ fn chain(error: &anyhow::Error) -> String {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self::new(code)
+    }
+}
+
+/// A database that is away passes; one whose answers do not fit the code is our mistake.
+impl From<CqlError> for Problem {
+    fn from(error: CqlError) -> Self {
+        match error {
+            CqlError::Connect(_) | CqlError::Execute(_) => Self::unavailable(error),
+            CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
+                Self::internal(error)
+            }
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::kept::FOR_EVERYONE;
 use crate::app::App;
-use crate::change::database;
 use crate::domain::event::Event;
 use crate::live_events::LiveEvent;
 
@@ -59,12 +58,7 @@ pub(super) async fn visible(app: &App, caller: Option<&Caller>, id: Uuid) -> Res
         let keep = FOR_EVERYONE;
         return Ok(Seen { event, keep });
     }
-    let event = app
-        .events
-        .find(id)
-        .await
-        .map_err(database)?
-        .ok_or(Code::NotFound)?;
+    let event = app.events.find(id).await?.ok_or(Code::NotFound)?;
     if event.is_public() || caller.is_some_and(|caller| manages(caller, &event)) {
         Ok(Seen {
             event: Arc::new(LiveEvent::new(event)),

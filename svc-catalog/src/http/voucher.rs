@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::access::{self, Organizer};
 use super::invalid;
 use crate::app::App;
-use crate::change::database;
 use crate::change_voucher::Next;
 use crate::domain::event::{Event, Status};
 use crate::domain::voucher::{
@@ -91,7 +90,7 @@ pub async fn create(
     let event = own(&app, &caller, event_id).await?;
     let key = input.key(event_id)?;
     let terms = input.terms(&event)?;
-    if app.vouchers.count(event_id).await.map_err(database)? >= MAX_VOUCHERS {
+    if app.vouchers.count(event_id).await? >= MAX_VOUCHERS {
         let detail = format!("an event has at most {MAX_VOUCHERS} codes, deleted ones among them");
         return Err(Problem::invalid("", "count", detail));
     }
@@ -131,23 +130,21 @@ pub async fn list(
     Path(event_id): Path<Uuid>,
     page: PageQuery,
 ) -> Result<Json<Page<VoucherOut>>, Problem> {
-    let event = app.events.find(event_id).await.map_err(database)?;
+    let event = app.events.find(event_id).await?;
     access::owns(&caller, &event.ok_or(Code::NotFound)?)?;
     let after: Option<String> = page.cursor()?;
     let limit = page.limit();
     let codes = app
         .vouchers
         .codes(event_id, after.as_deref(), limit + 1)
-        .await
-        .map_err(database)?;
+        .await?;
     let page = Page::cut(codes, limit, Clone::clone);
     let found: Vec<Option<Voucher>> = stream::iter(page.items)
         .map(|code| VoucherKey { event_id, code })
         .map(async |key| app.vouchers.find(&key).await)
         .buffered(READS_AT_ONCE)
         .try_collect()
-        .await
-        .map_err(database)?;
+        .await?;
     // Deleted ones are left out, so that a page may have fewer than there is room for.
     let vouchers = found.into_iter().flatten();
     Ok(Json(Page {
@@ -232,7 +229,7 @@ pub async fn delete(
 
 /// The event, if the caller may change what it gives away.
 async fn own(app: &App, caller: &Caller, event_id: Uuid) -> Result<Event, Problem> {
-    let event = app.events.find(event_id).await.map_err(database)?;
+    let event = app.events.find(event_id).await?;
     let event = event.ok_or(Code::NotFound)?;
     access::owns(caller, &event)?;
     match event.status {

@@ -8,7 +8,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::staff::Admin;
-use super::store_problem;
 use crate::app::App;
 use crate::domain::audit::{Deed, Entry, Outcome, Place};
 
@@ -95,7 +94,7 @@ pub async fn list_audit(
         },
     };
     let found = app.trail.entries.page(before, page.limit(), now).await;
-    let (entries, next) = found.map_err(store_problem)?;
+    let (entries, next) = found?;
     let next = next.map(|place| (place.at.as_millis(), place.id));
     Ok(Json(Page::new(entries, next.as_ref()).map(EntryOut::from)))
 }

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::case_shapes::{CaseChangeIn, CaseIn, CaseOut, HeadOut, MessageIn, answer};
+use super::find;
 use super::staff::DESK;
-use super::{find, store_problem};
 use crate::app::App;
 use crate::desk::Wanted;
 use crate::domain::NotAllowed;
@@ -147,8 +147,7 @@ pub async fn list_cases(
     } else {
         return Err(Problem::new(Code::Forbidden));
     };
-    let listed = app.desk.list(wanted, before, page.limit()).await;
-    let (cases, next) = listed.map_err(store_problem)?;
+    let (cases, next) = app.desk.list(wanted, before, page.limit()).await?;
     let next = next.map(|place| (place.opened_at.as_millis(), place.id));
     Ok(Json(Page::new(cases, next.as_ref()).map(HeadOut::from)))
 }
@@ -170,8 +169,7 @@ pub async fn show_case(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
-    let found = app.desk.cases.find(id).await.map_err(store_problem)?;
-    let case = found.ok_or(Code::NotFound)?;
+    let case = app.desk.cases.find(id).await?.ok_or(Code::NotFound)?;
     if let Author::Support = part_of(&caller, &case)? {
         let deed = Deed {
             action: Action::CaseSeen,
@@ -290,7 +288,7 @@ async fn about_case(
     id: Uuid,
 ) -> Result<Deed, Problem> {
     let heads = app.desk.cases.heads(vec![id]).await;
-    let heads = heads.map_err(store_problem)?;
+    let heads = heads?;
     let is_mine = |user_id| user_id == caller.user_id || caller.roles.contains_any(&DESK);
     let user_id = heads.first().map(|head| head.user_id);
     let user_id = user_id.filter(|user_id| is_mine(*user_id));

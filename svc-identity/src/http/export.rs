@@ -13,8 +13,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::case_shapes::CaseOut;
+use super::find;
 use super::user_shapes::UserOut;
-use super::{find, store_problem};
 use crate::app::App;
 use crate::domain::account::Account;
 use crate::domain::audit::{Action, Deed, Entry, Outcome};
@@ -120,7 +120,7 @@ pub async fn export_me(
 
 fn problem(error: ExportError) -> Problem {
     match error {
-        ExportError::Store(error) => store_problem(error),
+        ExportError::Store(error) => error.into(),
         ExportError::Neighbour { service, .. } => {
             let detail = format!("{service} does not answer; without it the export is not whole");
             Problem::unavailable(error).detail(detail)

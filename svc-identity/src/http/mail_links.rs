@@ -13,7 +13,7 @@ use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{Fields, find, store_problem};
+use super::{Fields, find};
 use crate::app::App;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::email::Email;
@@ -73,8 +73,7 @@ pub async fn ask_for_reset(
     let email = fields.complete(email)?;
     app.limits.mail_request(client)?;
     app.limits.mail(&email.key())?;
-    let holder = app.accounts.claims.find(&email.key()).await;
-    let holder = holder.map_err(store_problem)?;
+    let holder = app.accounts.claims.find(&email.key()).await?;
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
     let deed = Deed {
@@ -84,8 +83,8 @@ pub async fn ask_for_reset(
         client: Some(client),
     };
     app.trail.record(deed).await?;
-    let owed = app.mails.owe(Purpose::ResetPassword, user_id).await;
-    app.mails.settle_soon(owed.map_err(store_problem)?);
+    let owed = app.mails.owe(Purpose::ResetPassword, user_id).await?;
+    app.mails.settle_soon(owed);
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -147,8 +146,8 @@ pub async fn ask_for_verification(
     let account = find(&app, caller.user_id).await?;
     if !account.user.email_verified {
         app.limits.mail(&account.user.email.key())?;
-        let owed = app.mails.owe(Purpose::VerifyEmail, caller.user_id).await;
-        app.mails.settle_soon(owed.map_err(store_problem)?);
+        let owed = app.mails.owe(Purpose::VerifyEmail, caller.user_id).await?;
+        app.mails.settle_soon(owed);
     }
     Ok(StatusCode::ACCEPTED)
 }
@@ -186,10 +185,9 @@ pub async fn verify_email(
 /// The link that `token` is from, if it still can be used for this.
 async fn good_link(app: &App, purpose: Purpose, token: &SecretString) -> Result<MailLink, Problem> {
     let token = OpaqueToken::parse(token.expose_secret()).ok_or_else(dead)?;
-    let link = app.mails.links.find(purpose, token.id).await;
-    let link = link.map_err(store_problem)?.ok_or_else(dead)?;
-    let account = app.users.find(link.user_id).await;
-    let account = account.map_err(store_problem)?.ok_or_else(dead)?;
+    let link = app.mails.links.find(purpose, token.id).await?;
+    let link = link.ok_or_else(dead)?;
+    let account = app.users.find(link.user_id).await?.ok_or_else(dead)?;
     match link.is_good(purpose, &token.hash(), account.epoch, Timestamp::now()) {
         true => Ok(link),
         false => Err(dead()),

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::user_shapes::{ProfileIn, UserOut, answer};
-use super::{Fields, find, store_problem};
+use super::{Fields, find};
 use crate::app::App;
 use crate::domain::audit::{Action, Deed};
 use crate::domain::password;
@@ -140,8 +140,7 @@ pub async fn erase_me(
     caller: Caller,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
-    let session = app.sessions.find_by_token(caller.token_id).await;
-    let session = session.map_err(store_problem)?;
+    let session = app.sessions.find_by_token(caller.token_id).await?;
     let now = Timestamp::now();
     let erased = app.accounts.erase(caller.user_id, |account| {
         let is_fresh = |session: &Session| session.is_fresh(account.epoch, now);

@@ -15,7 +15,6 @@ pub mod to_the_end;
 pub mod user_shapes;
 pub mod users;
 
-use platform::cql::CqlError;
 use platform::http::{Code, IfMatch, Problem};
 use uuid::Uuid;
 
@@ -33,7 +32,7 @@ use crate::trail::TrailError;
 
 /// The account, or 404.
 async fn find(app: &App, id: Uuid) -> Result<Account, Problem> {
-    let account = app.users.find(id).await.map_err(store_problem)?;
+    let account = app.users.find(id).await?;
     account.ok_or(Problem::new(Code::NotFound))
 }
 
@@ -60,16 +59,6 @@ fn check_version(if_match: Option<&IfMatch>, account: &Account) -> Result<(), Pr
     if_match.map_or(Ok(()), |if_match| if_match.check(account.user.version))
 }
 
-/// A database that does not answer is a 503; one that answers something strange is a bug.
-fn store_problem(error: CqlError) -> Problem {
-    match error {
-        CqlError::Connect(_) | CqlError::Execute(_) => Problem::unavailable(error),
-        CqlError::Prepare { .. } | CqlError::Answer(_) | CqlError::MigrationChanged(_) => {
-            Problem::internal(error)
-        }
-    }
-}
-
 impl From<TrailError> for Problem {
     fn from(error: TrailError) -> Self {
         Self::unavailable(error)
@@ -82,7 +71,7 @@ impl From<DeskError> for Problem {
             DeskError::NotFound => Self::new(Code::NotFound),
             DeskError::Stale => Self::new(Code::Stale),
             DeskError::Full(full) => full.into(),
-            DeskError::Store(error) => store_problem(error),
+            DeskError::Store(error) => error.into(),
         }
     }
 }
@@ -110,7 +99,7 @@ impl From<AccountError> for Problem {
             AccountError::NotFound => Self::new(Code::NotFound),
             AccountError::Stale => Self::new(Code::Stale),
             AccountError::Password(error) => error.into(),
-            AccountError::Store(error) => store_problem(error),
+            AccountError::Store(error) => error.into(),
             AccountError::Publish(error) => Self::unavailable(error)
                 .detail("it happened and will be published; look before you repeat it"),
         }

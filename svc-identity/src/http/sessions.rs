@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Fields, store_problem};
+use super::Fields;
 use crate::app::App;
 use crate::domain::account::Account;
 use crate::domain::audit::{Action, Deed};
@@ -81,18 +81,9 @@ pub async fn sign_in(
     let email = email.key();
     app.limits.password(client, &email)?;
     // A wrong address takes the same steps as a wrong password, so that nobody learns from the time who has an account.
-    let holder = app
-        .accounts
-        .claims
-        .find(&email)
-        .await
-        .map_err(store_problem)?;
+    let holder = app.accounts.claims.find(&email).await?;
     check_stranger(&app, client, &email, holder).await?;
-    let account = app
-        .users
-        .find(holder.unwrap_or(Uuid::nil()))
-        .await
-        .map_err(store_problem)?;
+    let account = app.users.find(holder.unwrap_or(Uuid::nil())).await?;
     let hash = account
         .as_ref()
         .map(|account| account.password_hash.as_str());
@@ -121,14 +112,11 @@ pub async fn sign_in(
         signed_in_at: Some(now),
         expires_at: now + app.session_lifetime,
     };
-    app.sessions
-        .insert(&session, now)
-        .await
-        .map_err(store_problem)?;
+    app.sessions.insert(&session, now).await?;
     let access_token = issue(&app, &account.user, session.id, now).await?;
     renew_hash(&app, password, &account).await?;
-    let remembered = app.recent_sign_ins.insert(session.user_id, network(client));
-    remembered.await.map_err(store_problem)?;
+    let network = network(client);
+    app.recent_sign_ins.insert(session.user_id, network).await?;
     // Before anybody has the tokens: without the entry nobody is signed in.
     let deed = Deed {
         action: Action::SignedIn,
@@ -158,32 +146,20 @@ pub async fn refresh(
 ) -> Result<impl IntoResponse, Problem> {
     let presented = OpaqueToken::parse(presented.refresh_token.expose_secret()).ok_or(ended())?;
     let now = Timestamp::now();
-    let session = app
-        .sessions
-        .find(presented.id)
-        .await
-        .map_err(store_problem)?;
+    let session = app.sessions.find(presented.id).await?;
     let session = session.ok_or(ended())?;
     match session.present(&presented.hash(), now) {
         Presented::Good => {}
         Presented::Spent => return Err(revoke_copied(&app, &session, client, now).await),
         Presented::Ended => return Err(ended()),
     }
-    let account = app
-        .users
-        .find(session.user_id)
-        .await
-        .map_err(store_problem)?;
+    let account = app.users.find(session.user_id).await?;
     let account = account.filter(|account| account.epoch == session.epoch);
     let user = account.ok_or(ended())?.user;
     // The old token is spent last: what fails before that can be repeated with it.
     let access_token = issue(&app, &user, session.id, now).await?;
     let next = OpaqueToken::generate(session.id).map_err(Problem::internal)?;
-    let rotated = app
-        .sessions
-        .rotate(&session, &next.hash(), now)
-        .await
-        .map_err(store_problem)?;
+    let rotated = app.sessions.rotate(&session, &next.hash(), now).await?;
     if !rotated {
         // Somebody used the same token in this moment.
         return Err(revoke_copied(&app, &session, client, now).await);
@@ -208,10 +184,8 @@ pub async fn sign_out(
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
     let revoke = async {
-        let session = app.sessions.find_by_token(caller.token_id).await;
-        if let Some(session) = session.map_err(store_problem)? {
-            let revoked = app.sessions.revoke(&session, Timestamp::now()).await;
-            revoked.map_err(store_problem)?;
+        if let Some(session) = app.sessions.find_by_token(caller.token_id).await? {
+            app.sessions.revoke(&session, Timestamp::now()).await?;
         }
         Ok(())
     };
@@ -248,8 +222,7 @@ async fn check_stranger(
         return Ok(());
     };
     let user_id = holder.unwrap_or(Uuid::nil());
-    let is_known = app.recent_sign_ins.has(user_id, network(client)).await;
-    match is_known.map_err(store_problem)? {
+    match app.recent_sign_ins.has(user_id, network(client)).await? {
         true => Ok(()),
         false => Err(too_often.into()),
     }
@@ -260,8 +233,7 @@ async fn check_stranger(
 async fn renew_hash(app: &App, password: SecretString, account: &Account) -> Result<(), Problem> {
     let old = &account.password_hash;
     if let Some(new) = app.passwords.renew(password, old).await? {
-        let renewed = app.users.renew_hash(account.user.id, old, &new).await;
-        renewed.map_err(store_problem)?;
+        app.users.renew_hash(account.user.id, old, &new).await?;
     }
     Ok(())
 }
@@ -274,10 +246,7 @@ async fn issue(
     now: Timestamp,
 ) -> Result<String, Problem> {
     let token_id = new_id();
-    app.sessions
-        .insert_token(token_id, session_id)
-        .await
-        .map_err(store_problem)?;
+    app.sessions.insert_token(token_id, session_id).await?;
     app.tokens
         .access_token(user, token_id, now)
         .map_err(Problem::internal)
@@ -312,7 +281,7 @@ async fn revoke_copied(app: &App, session: &Session, client: IpAddr, now: Timest
     let recorded = app.trail.record(deed).await;
     match (revoked, recorded) {
         (Ok(()), Ok(())) => ended(),
-        (Err(error), _) => store_problem(error),
+        (Err(error), _) => error.into(),
         (_, Err(error)) => error.into(),
     }
 }

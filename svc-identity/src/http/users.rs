@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::staff::Admin;
 use super::user_shapes::{ProfileIn, UserOut, answer};
-use super::{Fields, find, store_problem};
+use super::{Fields, find};
 use crate::accounts::NewAccount;
 use crate::app::App;
 use crate::domain::NotAllowed;
@@ -173,15 +173,13 @@ pub async fn list(
     PageAmong(page): PageAmong,
 ) -> Result<impl IntoResponse, Problem> {
     let Some(email) = wanted.email else {
-        let listed = app.users.list(page.cursor()?, page.limit()).await;
-        let (users, next) = listed.map_err(store_problem)?;
+        let (users, next) = app.users.list(page.cursor()?, page.limit()).await?;
         return Ok(Json(Page::new(users, next.as_ref()).map(UserOut::from)));
     };
     let email = Email::parse(&email)
         .map_err(|NotAllowed { rule, allowed }| Problem::invalid("?email", rule, allowed))?;
-    let holder = app.accounts.claims.find(&email.key()).await;
-    let account = match holder.map_err(store_problem)? {
-        Some(id) => app.users.find(id).await.map_err(store_problem)?,
+    let account = match app.accounts.claims.find(&email.key()).await? {
+        Some(id) => app.users.find(id).await?,
         None => None,
     };
     let users = account.into_iter().map(|account| account.user.into());

@@ -7,7 +7,6 @@ use platform::http::{Code, Json, Page, PageAmong, PageQuery, Path, Problem, Quer
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::store_failed;
 use crate::app::{App, AppState};
 use crate::domain::notification::{Notification, Status};
 use crate::store::notification_list::Entry;
@@ -178,8 +177,7 @@ async fn found(
             page.limit(),
             Timestamp::now(),
         )
-        .await
-        .map_err(store_failed)?;
+        .await?;
     let items = found
         .messages
         .into_iter()
@@ -205,12 +203,7 @@ pub async fn show_notification(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<NotificationOut>, Problem> {
-    let found = app
-        .delivery
-        .notifications
-        .find(id)
-        .await
-        .map_err(store_failed)?;
+    let found = app.delivery.notifications.find(id).await?;
     match found {
         Some(message) if may_see(&caller, &message) => Ok(Json(message.into())),
         _ => Err(Code::NotFound.into()),
