@@ -73,28 +73,28 @@ impl Desk {
         }
     }
 
-    /// Replaces a case by what `change` makes of the newest version. It may refuse, and it may be asked several times; a
-    /// case that it leaves as it is stays at its version.
+    /// Replaces `case`, or what has become of it meanwhile, by what `change` makes of that. It may refuse, and it may be
+    /// asked several times; a case that it leaves as it is stays at its version.
     pub async fn change<E: From<DeskError>>(
         &self,
-        id: Uuid,
+        mut case: Case,
         change: impl Fn(Case) -> Result<Case, E>,
     ) -> Result<Case, E> {
         let failed = |error: CqlError| E::from(error.into());
         for _ in 0..CHANGE_ATTEMPTS {
-            let found = self.cases.find_newest(id).await.map_err(failed)?;
-            let before = found.ok_or(DeskError::NotFound)?;
-            let after = change(before.clone())?;
-            if after == before {
-                return Ok(before);
+            let after = change(case.clone())?;
+            if after == case {
+                return Ok(case);
             }
             let head = &after.head;
             self.places.add_in_status(head).await.map_err(failed)?;
-            let replaced = self.cases.replace(&before, &after, new_id()).await;
+            let replaced = self.cases.replace(&case, &after, new_id()).await;
             if replaced.map_err(failed)? {
-                self.leave(&before.head, head).await;
+                self.leave(&case.head, head).await;
                 return Ok(after);
             }
+            let found = self.cases.find_newest(case.head.id).await;
+            case = found.map_err(failed)?.ok_or(DeskError::NotFound)?;
         }
         Err(DeskError::Stale.into())
     }

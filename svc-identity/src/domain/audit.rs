@@ -111,6 +111,38 @@ pub struct Deed<A = Action> {
     pub client: Option<IpAddr>,
 }
 
+impl Deed {
+    /// What whoever is signed in as `actor_id` does to a user, or to none.
+    pub fn by(
+        actor_id: Uuid,
+        action: Action,
+        user_id: impl Into<Option<Uuid>>,
+        client: IpAddr,
+    ) -> Self {
+        Self {
+            action,
+            actor_id: Some(actor_id),
+            user_id: user_id.into(),
+            client: Some(client),
+        }
+    }
+
+    /// What somebody does about himself.
+    pub fn own(user_id: Uuid, action: Action, client: IpAddr) -> Self {
+        Self::by(user_id, action, user_id, client)
+    }
+
+    /// What somebody does who is not signed in.
+    pub fn by_stranger(action: Action, user_id: impl Into<Option<Uuid>>, client: IpAddr) -> Self {
+        Self {
+            action,
+            actor_id: None,
+            user_id: user_id.into(),
+            client: Some(client),
+        }
+    }
+}
+
 /// One thing that was done. Its action is text where it was read: a newer version may have written it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<A = Action> {

@@ -1,7 +1,5 @@
 //! Support cases: customers open and read their own, support reads and answers all.
 
-use std::net::IpAddr;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -74,12 +72,7 @@ pub async fn open_case(
         let is_there = async { find(&app, caller.user_id).await.map(drop) };
         app.desk.open(&case, is_there).await
     });
-    let deed = Deed {
-        action: Action::CaseOpened,
-        actor_id: Some(caller.user_id),
-        user_id: Some(caller.user_id),
-        client: Some(client),
-    };
+    let deed = Deed::own(caller.user_id, Action::CaseOpened, client);
     app.trail.around(deed, opened).await?;
     Ok((StatusCode::CREATED, answer(case)))
 }
@@ -131,12 +124,7 @@ pub async fn list_cases(
         None => Place::newest(Timestamp::now()),
     };
     let wanted = if caller.roles.contains_any(&DESK) {
-        let deed = Deed {
-            action: Action::CasesListed,
-            actor_id: Some(caller.user_id),
-            user_id: wanted.user_id,
-            client: Some(client),
-        };
+        let deed = Deed::by(caller.user_id, Action::CasesListed, wanted.user_id, client);
         app.trail.record(deed).await?;
         wanted
     } else if wanted.user_id.is_none_or(|id| id == caller.user_id) {
@@ -171,12 +159,7 @@ pub async fn show_case(
 ) -> Result<impl IntoResponse, Problem> {
     let case = app.desk.cases.find(id).await?.ok_or(Code::NotFound)?;
     if let Author::Support = part_of(&caller, &case)? {
-        let deed = Deed {
-            action: Action::CaseSeen,
-            actor_id: Some(caller.user_id),
-            user_id: Some(case.head.user_id),
-            client: Some(client),
-        };
+        let deed = Deed::by(caller.user_id, Action::CaseSeen, case.head.user_id, client);
         app.trail.record(deed).await?;
     }
     Ok(answer(case))
@@ -212,8 +195,14 @@ pub async fn change_case(
 ) -> Result<impl IntoResponse, Problem> {
     let status = wanted.check()?;
     let now = Timestamp::now_millis();
-    let changed = app.desk.change(id, |case| {
-        let part = part_of(&caller, &case)?;
+    let (case, part) = case_to_change(&app, &caller, id).await?;
+    let deed = Deed::by(
+        caller.user_id,
+        Action::CaseChanged,
+        case.head.user_id,
+        client,
+    );
+    let changed = app.desk.change(case, |case| {
         if (part, status) == (Author::Customer, Status::Pending) {
             let detail = "open or closed; whose turn it is otherwise is for support to say";
             return Err(Problem::new(Code::Forbidden).detail(detail));
@@ -223,7 +212,6 @@ pub async fn change_case(
         }
         Ok(case.with_status(status, now))
     });
-    let deed = about_case(Action::CaseChanged, &app, &caller, client, id).await?;
     let case = app.trail.around(deed, changed).await?;
     Ok(answer(case))
 }
@@ -258,11 +246,16 @@ pub async fn write_message(
         app.limits.case_message(caller.user_id)?;
     }
     let now = Timestamp::now_millis();
-    let changed = app.desk.change(id, |case| {
-        let author = part_of(&caller, &case)?;
+    let (case, author) = case_to_change(&app, &caller, id).await?;
+    let deed = Deed::by(
+        caller.user_id,
+        Action::CaseWritten,
+        case.head.user_id,
+        client,
+    );
+    let changed = app.desk.change(case, |case| {
         Ok::<_, Problem>(case.with_message(author, text.clone(), now)?)
     });
-    let deed = about_case(Action::CaseWritten, &app, &caller, client, id).await?;
     let case = app.trail.around(deed, changed).await?;
     Ok((StatusCode::CREATED, answer(case)))
 }
@@ -279,23 +272,10 @@ fn part_of(caller: &Caller, case: &Case) -> Result<Author, Problem> {
     }
 }
 
-/// What the caller is about to do to the case, if it is his to do something to.
-async fn about_case(
-    action: Action,
-    app: &App,
-    caller: &Caller,
-    client: IpAddr,
-    id: Uuid,
-) -> Result<Deed, Problem> {
-    let heads = app.desk.cases.heads(vec![id]).await;
-    let heads = heads?;
-    let is_mine = |user_id| user_id == caller.user_id || caller.roles.contains_any(&DESK);
-    let user_id = heads.first().map(|head| head.user_id);
-    let user_id = user_id.filter(|user_id| is_mine(*user_id));
-    Ok(Deed {
-        action,
-        actor_id: Some(caller.user_id),
-        user_id: Some(user_id.ok_or(Code::NotFound)?),
-        client: Some(client),
-    })
+/// The newest version of a case that the caller is about to change, and what the caller is in it.
+async fn case_to_change(app: &App, caller: &Caller, id: Uuid) -> Result<(Case, Author), Problem> {
+    let case = app.desk.cases.find_newest(id).await?;
+    let case = case.ok_or(Code::NotFound)?;
+    let part = part_of(caller, &case)?;
+    Ok((case, part))
 }

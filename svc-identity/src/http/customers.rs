@@ -82,11 +82,6 @@ pub async fn show_customer(
             }
         })
     };
-    let deed = Deed {
-        action: Action::CustomerSeen,
-        actor_id: Some(caller.user_id),
-        user_id: Some(user_id),
-        client: Some(client),
-    };
+    let deed = Deed::by(caller.user_id, Action::CustomerSeen, user_id, client);
     app.trail.around(deed, look).await.map(Json)
 }

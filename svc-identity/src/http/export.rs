@@ -101,12 +101,7 @@ pub async fn export_me(
         let held = gather(&app, caller.user_id, now).await;
         Ok(ExportOut::new(account, held.map_err(problem)?, now))
     });
-    let deed = Deed {
-        action: Action::Exported,
-        actor_id: Some(caller.user_id),
-        user_id: Some(caller.user_id),
-        client: Some(client),
-    };
+    let deed = Deed::own(caller.user_id, Action::Exported, client);
     let export = app.trail.around(deed, export).await?;
     let headers = [
         (header::CACHE_CONTROL, "no-store"),

@@ -1,7 +1,5 @@
 //! Proving an address, and a new password for who forgot the old one: both by a link in a mail.
 
-use std::net::IpAddr;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use platform::auth::Caller;
@@ -76,12 +74,7 @@ pub async fn ask_for_reset(
     let holder = app.accounts.claims.find(&email.key()).await?;
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
-    let deed = Deed {
-        action: Action::ResetAsked,
-        actor_id: None,
-        user_id: holder,
-        client: Some(client),
-    };
+    let deed = Deed::by_stranger(Action::ResetAsked, holder, client);
     app.trail.record(deed).await?;
     let owed = app.mails.owe(Purpose::ResetPassword, user_id).await?;
     app.mails.settle_soon(owed);
@@ -122,7 +115,7 @@ pub async fn reset_password(
             false => Err(dead()),
         }
     });
-    let deed = by_link(Action::PasswordReset, &link, client);
+    let deed = Deed::own(link.user_id, Action::PasswordReset, client);
     app.trail.around(deed, changed).await?;
     forget(&app, Purpose::ResetPassword, &link).await;
     Ok(StatusCode::NO_CONTENT)
@@ -176,7 +169,7 @@ pub async fn verify_email(
             true => Err(dead()),
             false => Ok(account.with_verified_email()),
         });
-    let deed = by_link(Action::EmailVerified, &link, client);
+    let deed = Deed::own(link.user_id, Action::EmailVerified, client);
     app.trail.around(deed, changed).await?;
     forget(&app, Purpose::VerifyEmail, &link).await;
     Ok(StatusCode::NO_CONTENT)
@@ -191,16 +184,6 @@ async fn good_link(app: &App, purpose: Purpose, token: &SecretString) -> Result<
     match link.is_good(purpose, &token.hash(), account.epoch, Timestamp::now()) {
         true => Ok(link),
         false => Err(dead()),
-    }
-}
-
-/// What whoever came by the link does to the user whose it is.
-fn by_link(action: Action, link: &MailLink, client: IpAddr) -> Deed {
-    Deed {
-        action,
-        actor_id: Some(link.user_id),
-        user_id: Some(link.user_id),
-        client: Some(client),
     }
 }
 

@@ -1,7 +1,5 @@
 //! What people see and change of themselves.
 
-use std::net::IpAddr;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -69,7 +67,7 @@ pub async fn patch_me(
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let change = wanted.check()?;
-    let deed = own(Action::ProfileChanged, &caller, client);
+    let deed = Deed::own(caller.user_id, Action::ProfileChanged, client);
     let user = super::change_profile(&app, deed, caller.user_id, &if_match, &change).await?;
     Ok(answer(user))
 }
@@ -101,7 +99,7 @@ pub async fn change_password(
     app.limits.password(client, &account.user.email.key())?;
     let verified = account.password_hash;
     if !app.passwords.verify(current, Some(&verified)).await? {
-        let deed = own(Action::PasswordChangeFailed, &caller, client);
+        let deed = Deed::own(caller.user_id, Action::PasswordChangeFailed, client);
         app.trail.record(deed).await?;
         return Err(wrong_password());
     }
@@ -114,7 +112,7 @@ pub async fn change_password(
             false => Err(wrong_password()),
         }
     });
-    let deed = own(Action::PasswordChanged, &caller, client);
+    let deed = Deed::own(caller.user_id, Action::PasswordChanged, client);
     app.trail.around(deed, changed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -150,19 +148,9 @@ pub async fn erase_me(
         }
         super::check_version(if_match.as_ref(), account)
     });
-    let deed = own(Action::Erased, &caller, client);
+    let deed = Deed::own(caller.user_id, Action::Erased, client);
     app.trail.around(deed, erased).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What the caller does about himself.
-fn own(action: Action, caller: &Caller, client: IpAddr) -> Deed {
-    Deed {
-        action,
-        actor_id: Some(caller.user_id),
-        user_id: Some(caller.user_id),
-        client: Some(client),
-    }
 }
 
 fn wrong_password() -> Problem {

@@ -90,12 +90,7 @@ pub async fn sign_in(
     let verified = app.passwords.verify(password.clone(), hash).await?;
     let user_id = account.as_ref().map(|account| account.user.id);
     let Some(account) = account.filter(|_| verified) else {
-        let deed = Deed {
-            action: Action::SignInFailed,
-            actor_id: None,
-            user_id,
-            client: Some(client),
-        };
+        let deed = Deed::by_stranger(Action::SignInFailed, user_id, client);
         app.trail.record(deed).await?;
         return Err(Problem::new(Code::BadCredentials));
     };
@@ -118,12 +113,7 @@ pub async fn sign_in(
     let network = network(client);
     app.recent_sign_ins.insert(session.user_id, network).await?;
     // Before anybody has the tokens: without the entry nobody is signed in.
-    let deed = Deed {
-        action: Action::SignedIn,
-        actor_id: user_id,
-        user_id,
-        client: Some(client),
-    };
+    let deed = Deed::own(session.user_id, Action::SignedIn, client);
     app.trail.record(deed).await?;
     Ok(answer(access_token, &refresh_token))
 }
@@ -189,13 +179,7 @@ pub async fn sign_out(
         }
         Ok(())
     };
-    let user_id = Some(caller.user_id);
-    let deed = Deed {
-        action: Action::SignedOut,
-        actor_id: user_id,
-        user_id,
-        client: Some(client),
-    };
+    let deed = Deed::own(caller.user_id, Action::SignedOut, client);
     app.trail.around(deed, revoke).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -272,12 +256,7 @@ async fn revoke_copied(app: &App, session: &Session, client: IpAddr, now: Timest
     tracing::warn!(user_id = %session.user_id, "a spent refresh token was used; the session is revoked");
     // First of all, and whether or not it can be written down: a thief is at work.
     let revoked = app.sessions.revoke(session, now).await;
-    let deed = Deed {
-        action: Action::TokenReused,
-        actor_id: None,
-        user_id: Some(session.user_id),
-        client: Some(client),
-    };
+    let deed = Deed::by_stranger(Action::TokenReused, session.user_id, client);
     let recorded = app.trail.record(deed).await;
     match (revoked, recorded) {
         (Ok(()), Ok(())) => ended(),

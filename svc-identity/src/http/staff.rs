@@ -61,12 +61,7 @@ where
     if let Err(denied) = caller.require(roles) {
         let Client(client) = Client::from_request_parts(parts, state).await?;
         let trail = Arc::<Trail>::from_ref(state);
-        let deed = Deed {
-            action: Action::Denied,
-            actor_id: Some(caller.user_id),
-            user_id: None,
-            client: Some(client),
-        };
+        let deed = Deed::by(caller.user_id, Action::Denied, None, client);
         trail.record(deed).await?;
         return Err(denied);
     }

@@ -121,12 +121,7 @@ pub async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let new = registration.check(preferred, app.verify_at_registration)?;
     app.limits.registration(client)?;
-    let deed = Deed {
-        action: Action::Registered,
-        actor_id: None,
-        user_id: None,
-        client: Some(client),
-    };
+    let deed = Deed::by_stranger(Action::Registered, None, client);
     let create = async { Ok(app.accounts.create(new).await?) };
     let made = app.trail.around_new(deed, create, |user| user.id);
     let user = made.await?;
@@ -214,12 +209,7 @@ pub async fn patch(
     Json(wanted): Json<ProfileIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let change = wanted.check()?;
-    let deed = Deed {
-        action: Action::ProfileChanged,
-        actor_id: Some(admin.user_id),
-        user_id: Some(id),
-        client: Some(client),
-    };
+    let deed = Deed::by(admin.user_id, Action::ProfileChanged, id, client);
     let user = super::change_profile(&app, deed, id, &if_match, &change).await?;
     Ok(answer(user))
 }
@@ -250,12 +240,7 @@ pub async fn erase(
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
     let may = |account: &Account| super::check_version(if_match.as_ref(), account);
-    let deed = Deed {
-        action: Action::Erased,
-        actor_id: Some(admin.user_id),
-        user_id: Some(id),
-        client: Some(client),
-    };
+    let deed = Deed::by(admin.user_id, Action::Erased, id, client);
     app.trail.around(deed, app.accounts.erase(id, may)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -297,12 +282,7 @@ pub async fn put_roles(
         if_match.check(account.user.version)?;
         Ok::<_, Problem>(account.with_roles(roles))
     });
-    let deed = Deed {
-        action: Action::RolesChanged,
-        actor_id: Some(admin.user_id),
-        user_id: Some(id),
-        client: Some(client),
-    };
+    let deed = Deed::by(admin.user_id, Action::RolesChanged, id, client);
     let user = app.trail.around(deed, changed).await?;
     Ok(answer(user))
 }
