@@ -1,10 +1,10 @@
-//! Somebody forgot the password: through the gateway, by what is in the mailbox.
+//! Somebody forgot the password, or moves to another address: through the gateway, by what is in the mailbox.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use e2e::users::fresh_email;
-use e2e::{Mail, Stack};
+use e2e::users::{fresh_email, sign_in};
+use e2e::{Mail, PASSWORD, Stack};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -72,5 +72,33 @@ async fn from_registration_to_a_new_password() -> anyhow::Result<()> {
         .await?
         .expect(200)?;
     assert_eq!(me["email_verified"], true);
+    Ok(())
+}
+
+#[tokio::test]
+async fn from_one_address_to_another() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let (api, mailbox) = (stack.gateway(), stack.mailbox());
+    let user = stack.user_who_reads("fr", &[]).await?;
+    let new = fresh_email("moved");
+    let body = json!({"current_password": PASSWORD, "new_email": new});
+    let wish = api.post("/v1/users/me/email").by(&user).if_match("*");
+    let wished = wish.header("host", "evil.example").json(&body);
+    assert_eq!(wished.send().await?.status, 202);
+    let subject = "Confirmez votre nouvelle adresse e-mail";
+    let mail = mailbox
+        .wait_for(&new, SOON, |mail| mail.subject == subject)
+        .await?;
+    let body = json!({"token": token(&stack, &mail, "change-email")?});
+    let confirm = api.post("/v1/email-changes/confirm").json(&body);
+    assert_eq!(confirm.send().await?.status, 204);
+    let subject = "Votre adresse e-mail a été changée";
+    mailbox
+        .wait_for(&user.email, SOON, |mail| mail.subject == subject)
+        .await?;
+    // What was told there is not told here, and the other way round.
+    assert_eq!(mailbox.to(&new).await?.len(), 1);
+    assert!(sign_in(api, &user.email).await?.is_none());
+    assert!(sign_in(api, &new).await?.is_some());
     Ok(())
 }

@@ -20,6 +20,7 @@ const OPEN: &[&str] = &[
     "GET /v1/events/{}/availability",
     "GET /v1/events/{}/availability/stream",
     "GET /v1/events/{}/ticket-types",
+    "POST /v1/email-changes/confirm",
     "POST /v1/email-verifications/confirm",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",
@@ -32,6 +33,7 @@ const OPEN: &[&str] = &[
 
 /// Calls of which the gateway does not look at the token: whoever signs in may still hold an old one.
 const UNASKED: &[&str] = &[
+    "POST /v1/email-changes/confirm",
     "POST /v1/email-verifications/confirm",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",

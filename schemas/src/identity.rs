@@ -26,6 +26,28 @@ pub struct UserSnapshot {
     pub email_verified: bool,
     /// When the account was made.
     pub created_at: Micros,
+    /// Another address that is wished for, when there is one.
+    pub wished_email: Option<WishedEmail>,
+    /// Addresses of the last 7 days, oldest first. `None`: none.
+    pub former_emails: Option<Vec<FormerEmail>>,
+}
+
+/// An address that the user wants instead and has not proved: nothing goes there but the link that proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WishedEmail {
+    /// Another one for each wish.
+    pub wish_id: Uuid,
+    /// Address as the user wrote it.
+    pub email: String,
+}
+
+/// An address that the user had: nothing goes there but that it was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerEmail {
+    /// Address as the user wrote it.
+    pub email: String,
+    /// When another one took its place: the time of the notice about it.
+    pub until: Micros,
 }
 
 record!(
@@ -79,6 +101,31 @@ record!(
     "../identity.mail/PasswordResetRequested.avsc"
 );
 
+/// Somebody shall prove to read mail at the address that the account gets with it, which is in the user's snapshot under
+/// the same `wish_id`. It bears a token: only the mailer may read it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailChangeRequested {
+    /// The key.
+    pub user_id: Uuid,
+    /// The wish that names the address. Where the snapshot has another one, no mail is sent.
+    pub wish_id: Uuid,
+    /// Names the token and is no secret.
+    pub token_id: Uuid,
+    /// What the link in the mail bears. Secret.
+    pub token: String,
+    /// When the token was made.
+    pub requested_at: Micros,
+    /// After that the token is worth nothing and no mail is sent.
+    pub expires_at: Micros,
+}
+
+record!(
+    EmailChangeRequested,
+    "identity.mail",
+    "ticketing.identity.EmailChangeRequested",
+    "../identity.mail/EmailChangeRequested.avsc"
+);
+
 /// What happened to an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -88,6 +135,8 @@ pub enum NoticeKind {
     Unknown,
     /// It has another password, chosen by who knew the one before or by the link in a mail.
     PasswordChanged,
+    /// It has another address; told at the one before.
+    EmailChanged,
 }
 
 /// Something happened to an account that its owner should hear of, whoever did it. Ids only.

@@ -2,6 +2,7 @@
 //! user or none, and what the topic says last is what the row says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::auth::RoleSet;
 use platform::clock::Timestamp;
@@ -11,9 +12,10 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::domain::account::Account;
+use crate::domain::address_change::{FORMER_KEPT_FOR, Wish};
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
-use crate::domain::mail_link::Purpose;
+use crate::domain::mail_link::{LINK_LIFETIME, Purpose};
 use crate::domain::name::Name;
 use crate::domain::phone::Phone;
 use crate::domain::user::User;
@@ -34,6 +36,10 @@ pub struct Accounts {
     pub users: Arc<Users>,
     /// Publications that are owed.
     pub intents: Arc<Intents>,
+    /// Wishes for another address that are to be forgotten.
+    pub old_wishes: Intents,
+    /// Addresses of before that are.
+    pub old_addresses: Intents,
     /// Where users are published.
     pub topic: Arc<UserTopic>,
     /// Asks for mails.
@@ -74,6 +80,9 @@ pub enum AccountError {
     /// The user changed in the meantime.
     #[error("the user changed in the meantime")]
     Stale,
+    /// The user does not want that address, or no longer.
+    #[error("there is no such wish")]
+    NoWish,
     /// The password could not be hashed.
     #[error(transparent)]
     Password(#[from] PoolError),
@@ -113,12 +122,7 @@ impl Accounts {
             // As it will be read: the answer to this request and to the next one must not differ.
             created_at: Timestamp::from_millis(now.as_millis()),
         };
-        let account = Account {
-            user,
-            password_hash,
-            epoch: 0,
-            password_changed_at: None,
-        };
+        let account = Account::new(user, password_hash);
         let intent = self.intents.begin(account.user.id).await?;
         let mail = match new.verify {
             true => Some(
@@ -170,6 +174,89 @@ impl Accounts {
         Err(AccountError::Stale.into())
     }
 
+    /// Writes down that the user wants another address, unless `may` refuses, and asks for the mail that proves it.
+    ///
+    /// What is owed is written first. After a refusal, or a crash, the sweepers look for the wish and may find none.
+    pub async fn wish<E: From<AccountError>>(
+        &self,
+        id: Uuid,
+        wish: Wish,
+        may: impl Fn(&Account) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: CqlError| E::from(error.into());
+        let mail = self.mails.owe(Purpose::ChangeEmail, id).await;
+        let mail = mail.map_err(failed)?;
+        self.old_wishes.begin(id).await.map_err(failed)?;
+        self.change(id, |account| {
+            may(&account)?;
+            Ok::<_, E>(account.with_wish(wish.clone()))
+        })
+        .await?;
+        // Last: the mailer can do nothing before it knows the address.
+        self.mails.settle_soon(mail);
+        Ok(())
+    }
+
+    /// Gives the user the address of a wish that was proved in `epoch`; every session ends.
+    ///
+    /// The row says first that the user is on the way there. The rest, which a crash anywhere leaves to the sweeper, is for
+    /// [`UserTopic`] when it publishes; where somebody else has the address by then, the user keeps the one before.
+    pub async fn grant_wish(
+        &self,
+        id: Uuid,
+        wish_id: Uuid,
+        epoch: i32,
+    ) -> Result<User, AccountError> {
+        // What a crash left on the way would be in the way. Apart, as below: it would make this future large.
+        let account = Box::pin(self.topic.moves.finish(id)).await?.living();
+        let wish = account.and_then(|account| account.wish);
+        let wish = wish.ok_or(AccountError::NoWish)?;
+        self.old_addresses.begin(id).await?;
+        self.change(id, |account| {
+            let account = Some(account).filter(|account| account.epoch == epoch);
+            let moving = account.and_then(|account| account.moving_to_wish(wish_id));
+            moving.ok_or(AccountError::NoWish)
+        })
+        .await?;
+        let account = self.users.find_newest(id).await?;
+        let user = account.ok_or(AccountError::NotFound)?.user;
+        match user.email == wish.email {
+            true => Ok(user),
+            false => Err(AccountError::EmailTaken),
+        }
+    }
+
+    /// Forgets wishes that have run out, and addresses of long ago, of users who had one for so long.
+    pub async fn forget_old_addresses(&self) -> Result<(), AccountError> {
+        type Has = fn(&Account) -> bool;
+        let kept: [(&Intents, Duration, Has); 2] = [
+            (&self.old_wishes, LINK_LIFETIME, |account| {
+                account.wish.is_some()
+            }),
+            (&self.old_addresses, FORMER_KEPT_FOR, |account| {
+                !account.former_emails.is_empty()
+            }),
+        ];
+        for (intents, kept_for, has) in kept {
+            for owed in intents.all_owed(kept_for).await? {
+                let now = Timestamp::now();
+                let forgotten = self.change(owed.aggregate_id, |account| {
+                    Ok::<_, AccountError>(account.without_old_addresses(now))
+                });
+                match forgotten.await {
+                    Ok(_) | Err(AccountError::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+                // A change is later than what is owed for it, by much where a crash came between: its turn may be to come.
+                let account = self.users.find_newest(owed.aggregate_id).await?;
+                if !account.is_some_and(|account| has(&account)) {
+                    intents.done(owed).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Erases a user for good, unless `may` refuses: the row keeps nothing but the id, the address is free for somebody
     /// else, no token gets a next one, and the topic says that there is nobody.
     ///
@@ -181,8 +268,10 @@ impl Accounts {
     ) -> Result<(), E> {
         let failed = |error: CqlError| E::from(error.into());
         for _ in 0..CHANGE_ATTEMPTS {
-            let found = self.users.find_newest(id).await.map_err(failed)?;
-            let account = found.ok_or(AccountError::NotFound)?;
+            // With its address on the way the user would leave a claim behind.
+            let state = Box::pin(self.topic.moves.finish(id)).await;
+            let state = state.map_err(failed)?;
+            let account = state.living().ok_or(AccountError::NotFound)?;
             may(&account)?;
             let intent = self.intents.begin(id).await.map_err(failed)?;
             let begun = self.users.begin_erasure(&account.user, intent.id).await;

@@ -3,6 +3,7 @@
 //! This file is the only wiring: what is built from what, and in which order it stops.
 
 pub mod accounts;
+pub mod address_moves;
 pub mod app;
 pub mod checkout;
 pub mod config;
@@ -53,6 +54,7 @@ use tokio_util::task::TaskTracker;
 pub use routes::openapi;
 
 use crate::accounts::Accounts;
+use crate::address_moves::AddressMoves;
 use crate::app::App;
 use crate::checkout::Checkout;
 use crate::config::{Config, MigrateConfig, RotateConfig};
@@ -122,6 +124,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0011_notices",
         text: include_str!("../migrations/0011_notices.cql"),
     },
+    Migration {
+        name: "0012_address_changes",
+        text: include_str!("../migrations/0012_address_changes.cql"),
+    },
 ];
 
 const SERVER_LIMITS: server::Limits = server::Limits {
@@ -186,18 +192,30 @@ pub async fn run(
             encoder: registry.register::<SecurityNotice>().await?,
         },
         users: Arc::clone(&users),
+        moves: AddressMoves {
+            claims: Arc::clone(&claims),
+            users: Arc::clone(&users),
+        },
         claims: Arc::clone(&claims),
         desk: Arc::clone(&desk),
         recent_sign_ins: Arc::clone(&recent_sign_ins),
     });
     let encoders = MailEncoders::register(&registry).await?;
-    let mails = MailRequests::new(&session, Arc::clone(&users), producer.clone(), encoders).await?;
-    let mails = Arc::new(mails);
+    let mails = MailRequests::new(
+        &session,
+        Arc::clone(&users),
+        Arc::clone(&claims),
+        producer.clone(),
+        encoders,
+    );
+    let mails = Arc::new(mails.await?);
     let passwords = Arc::new(Passwords::new(&config.passwords)?);
     let accounts = Arc::new(Accounts {
         claims,
         users: Arc::clone(&users),
         intents: Arc::clone(&intents),
+        old_wishes: Intents::in_table(Arc::clone(&session), "wish_intents").await?,
+        old_addresses: Intents::in_table(Arc::clone(&session), "former_email_intents").await?,
         topic: Arc::clone(&topic),
         mails: Arc::clone(&mails),
         passwords: Arc::clone(&passwords),
@@ -217,7 +235,7 @@ pub async fn run(
         time_limit: SERVER_LIMITS.request_timeout,
     };
     let app = App {
-        accounts,
+        accounts: Arc::clone(&accounts),
         mails: Arc::clone(&mails),
         trusted_proxies: config.trusted_proxies,
         limits: Arc::new(Limits::new(&config.limits)),
@@ -252,6 +270,7 @@ pub async fn run(
     let jobs = [
         tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
         tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
+        tokio::spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone())),
         tokio::spawn(jobs::reload_keys::run(
             tokens,
             key_store,

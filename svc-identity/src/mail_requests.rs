@@ -16,7 +16,7 @@ use platform::intent::{Intent, Intents, SWEEP_AFTER, SWEEP_EVERY};
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::producer::{ProduceError, Producer};
 use schemas::Record;
-use schemas::identity::{EmailVerificationRequested, PasswordResetRequested};
+use schemas::identity::{EmailChangeRequested, EmailVerificationRequested, PasswordResetRequested};
 use schemas::topics::{IDENTITY_MAIL, Partitions};
 use scylla::client::session::Session;
 use secrecy::ExposeSecret as _;
@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::domain::account::Account;
 use crate::domain::mail_link::{LINK_LIFETIME, MailLink, Purpose};
+use crate::store::email_claims::EmailClaims;
 use crate::store::mail_links::MailLinks;
 use crate::store::users::Users;
 use crate::tokens::OpaqueToken;
@@ -59,6 +60,7 @@ pub enum MailRequestError {
 pub struct MailEncoders {
     verification: Encoder<EmailVerificationRequested>,
     reset: Encoder<PasswordResetRequested>,
+    change: Encoder<EmailChangeRequested>,
 }
 
 impl MailEncoders {
@@ -67,6 +69,7 @@ impl MailEncoders {
         Ok(Self {
             verification: registry.register().await?,
             reset: registry.register().await?,
+            change: registry.register().await?,
         })
     }
 }
@@ -76,10 +79,12 @@ pub struct MailRequests {
     producer: Producer,
     encoders: MailEncoders,
     users: Arc<Users>,
+    claims: Arc<EmailClaims>,
     /// The links in them.
     pub links: MailLinks,
     verifications: Intents,
     resets: Intents,
+    changes: Intents,
     at_once: Arc<Semaphore>,
 }
 
@@ -88,6 +93,7 @@ impl MailRequests {
     pub async fn new(
         session: &Arc<Session>,
         users: Arc<Users>,
+        claims: Arc<EmailClaims>,
         producer: Producer,
         encoders: MailEncoders,
     ) -> Result<Self, CqlError> {
@@ -95,9 +101,11 @@ impl MailRequests {
             producer,
             encoders,
             users,
+            claims,
             links: MailLinks::new(Arc::clone(session)).await?,
             verifications: Intents::in_table(Arc::clone(session), "verification_intents").await?,
             resets: Intents::in_table(Arc::clone(session), "reset_intents").await?,
+            changes: Intents::in_table(Arc::clone(session), "address_change_intents").await?,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -148,7 +156,11 @@ impl MailRequests {
     }
 
     async fn sweep(&self, age: Duration) -> Result<(), MailRequestError> {
-        for purpose in [Purpose::VerifyEmail, Purpose::ResetPassword] {
+        for purpose in [
+            Purpose::VerifyEmail,
+            Purpose::ResetPassword,
+            Purpose::ChangeEmail,
+        ] {
             for intent in self.intents(purpose).all_owed(age).await? {
                 self.settle(Owed { purpose, intent }).await?;
             }
@@ -158,34 +170,63 @@ impl MailRequests {
 
     async fn settle(&self, owed: Owed) -> Result<(), MailRequestError> {
         let account = self.users.find_newest(owed.intent.aggregate_id).await?;
-        let is_due = |account: &Account| match owed.purpose {
-            Purpose::VerifyEmail => !account.user.email_verified,
-            Purpose::ResetPassword => true,
-        };
-        if let Some(account) = account.filter(is_due) {
+        if let Some(account) = account
+            && self.is_due(owed.purpose, &account).await?
+        {
             self.ask(owed.purpose, &account).await?;
         }
         self.forget(owed).await?;
         Ok(())
     }
 
+    async fn is_due(&self, purpose: Purpose, account: &Account) -> Result<bool, CqlError> {
+        Ok(match (purpose, &account.wish) {
+            (Purpose::VerifyEmail, _) => !account.user.email_verified,
+            (Purpose::ResetPassword, _) => true,
+            (Purpose::ChangeEmail, None) => false,
+            // Whoever has the address should not be bothered with what cannot be.
+            (Purpose::ChangeEmail, Some(wish)) => {
+                let holder = self.claims.find(&wish.email.key()).await?;
+                wish.until > Timestamp::now() && holder.is_none_or(|id| id == account.user.id)
+            }
+        })
+    }
+
     async fn ask(&self, purpose: Purpose, account: &Account) -> Result<(), MailRequestError> {
         let now = Timestamp::now();
         let token = OpaqueToken::generate(new_id())?;
         let user_id = account.user.id;
-        let expires_at = now + LINK_LIFETIME;
+        let wish = account.wish.as_ref();
+        let wish = wish.filter(|_| purpose == Purpose::ChangeEmail);
+        let expires_at = wish.map_or(now + LINK_LIFETIME, |wish| wish.until);
+        let wish_id = wish.map(|wish| wish.id);
         let link = MailLink {
             id: token.id,
             user_id,
             secret_hash: token.hash(),
             epoch: account.epoch,
+            wish_id,
             expires_at,
         };
         self.links.insert(purpose, &link, now).await?;
         let (token_id, token) = (token.id, token.text().expose_secret().to_owned());
         let (requested_at, expires_at) = (now.as_micros(), expires_at.as_micros());
-        match purpose {
-            Purpose::VerifyEmail => {
+        match (purpose, wish_id) {
+            (Purpose::ChangeEmail, None) => Ok(()),
+            (Purpose::ChangeEmail, Some(wish_id)) => {
+                let record = EmailChangeRequested {
+                    user_id,
+                    wish_id,
+                    token_id,
+                    token,
+                    requested_at,
+                    expires_at,
+                };
+                let payload = self.encoders.change.encode(&record);
+                self.produce::<EmailChangeRequested>(&link, now, &payload)
+                    .await
+            }
+            (Purpose::VerifyEmail, _) => {
                 let record = EmailVerificationRequested {
                     user_id,
                     token_id,
@@ -197,7 +238,7 @@ impl MailRequests {
                 self.produce::<EmailVerificationRequested>(&link, now, &payload)
                     .await
             }
-            Purpose::ResetPassword => {
+            (Purpose::ResetPassword, _) => {
                 let record = PasswordResetRequested {
                     user_id,
                     token_id,
@@ -247,6 +288,7 @@ impl MailRequests {
         match purpose {
             Purpose::VerifyEmail => &self.verifications,
             Purpose::ResetPassword => &self.resets,
+            Purpose::ChangeEmail => &self.changes,
         }
     }
 }

@@ -14,6 +14,7 @@ use platform::kafka::producer::{ProduceError, Producer};
 use schemas::Record as _;
 use schemas::identity::{NoticeKind, SecurityNotice};
 use schemas::topics::{IDENTITY_NOTICES, NOTICES_KEPT_FOR_MS, Partitions};
+use uuid::Uuid;
 
 use crate::domain::account::Account;
 use crate::user_topic::SOURCE;
@@ -32,21 +33,33 @@ pub struct NoticeTopic {
 impl NoticeTopic {
     /// Publishes what the owner of the account should hear of, if anything.
     pub async fn publish(&self, account: &Account) -> Result<(), ProduceError> {
-        let Some(at) = account
-            .password_changed_at
-            .filter(|at| Timestamp::now().since(*at) < TOLD_FOR)
-        else {
-            return Ok(());
-        };
+        let password = account.password_changed_at;
+        let password = password.map(|at| (NoticeKind::PasswordChanged, "password-changed", at));
+        let former = account.former_emails.iter();
+        let emails = former.map(|former| (NoticeKind::EmailChanged, "email-changed", former.until));
+        for (kind, name, at) in password.into_iter().chain(emails) {
+            if Timestamp::now().since(at) < TOLD_FOR {
+                self.tell(account.user.id, kind, name, at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &self,
+        user_id: Uuid,
+        kind: NoticeKind,
+        name: &str,
+        at: Timestamp,
+    ) -> Result<(), ProduceError> {
         let Partitions::ByKey(partitions) = IDENTITY_NOTICES.partitions else {
             unreachable!("notices are not partitioned by event");
         };
-        let user_id = account.user.id;
         let change = at.as_micros().to_string();
         let notice = SecurityNotice {
-            notice_id: derived_id(user_id, &["password-changed", &change]),
+            notice_id: derived_id(user_id, &[name, &change]),
             user_id,
-            kind: NoticeKind::PasswordChanged,
+            kind,
             at: at.as_micros(),
         };
         let context = RequestContext::current();

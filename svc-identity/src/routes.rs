@@ -27,6 +27,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(users::register, users::list))
         .routes(routes!(me::show_me, me::patch_me, me::erase_me))
         .routes(routes!(me::change_password))
+        .routes(routes!(me::wish_email))
         .routes(routes!(export::export_me))
         .routes(routes!(users::show, users::patch, users::erase))
         .routes(routes!(users::put_roles))
@@ -37,6 +38,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(mail_links::reset_password))
         .routes(routes!(mail_links::ask_for_verification))
         .routes(routes!(mail_links::verify_email))
+        .routes(routes!(mail_links::change_email))
         .routes(routes!(cases::open_case, cases::list_cases))
         .routes(routes!(cases::show_case, cases::change_case))
         .routes(routes!(cases::write_message))
@@ -79,6 +81,7 @@ mod tests {
         GET /.well-known/jwks.json → jwks
         GET /.well-known/openid-configuration → openid_configuration
         GET /v1/audit → list_audit
+        POST /v1/email-changes/confirm → change_email
         POST /v1/email-verifications → ask_for_verification
         POST /v1/email-verifications/confirm → verify_email
         POST /v1/password-resets → ask_for_reset
@@ -97,6 +100,7 @@ mod tests {
         DELETE /v1/users/me → erase_me
         GET /v1/users/me → show_me
         PATCH /v1/users/me → patch_me
+        POST /v1/users/me/email → wish_email
         GET /v1/users/me/export → export_me
         POST /v1/users/me/password → change_password
         DELETE /v1/users/{id} → erase

@@ -10,14 +10,14 @@ use platform::intent::Published;
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::producer::{ProduceError, Producer};
 use schemas::Record as _;
-use schemas::identity::UserSnapshot;
+use schemas::identity::{FormerEmail, UserSnapshot, WishedEmail};
 use schemas::topics::{IDENTITY_USERS, Partitions};
 use uuid::Uuid;
 
+use crate::address_moves::AddressMoves;
 use crate::desk::Desk;
 use crate::domain::account::{Account, State};
 use crate::domain::email::Email;
-use crate::domain::user::User;
 use crate::notice_topic::NoticeTopic;
 use crate::store::email_claims::EmailClaims;
 use crate::store::recent_sign_ins::RecentSignIns;
@@ -38,6 +38,8 @@ pub struct UserTopic {
     pub notices: NoticeTopic,
     /// What there is to say.
     pub users: Arc<Users>,
+    /// What is brought to its end first.
+    pub moves: AddressMoves,
     /// What goes with a user who is erased: the address,
     pub claims: Arc<EmailClaims>,
     /// what was written to support,
@@ -66,16 +68,17 @@ impl UserTopic {
 impl Published for UserTopic {
     type Row = Known;
 
-    /// Finishes an erasure before it says that there is nobody: whoever hears of it, the sweeper after a crash as well,
-    /// may take the person for gone. The claim goes while the row still has the address that leads to it.
+    /// Finishes a change of address before it says which one the user has, and an erasure before it says that there is
+    /// nobody: whoever hears of it, the sweeper after a crash as well, may take it for done. The claim goes while the row
+    /// still has the address that leads to it.
     ///
     /// Of a user who was never made there is nothing to say. A tombstone would be for ever: the claim of the address keeps
     /// the id, and whoever registers the address next gets it.
     async fn read(&self, id: Uuid) -> Result<Option<Known>, CqlError> {
-        match self.users.find_state(id).await? {
-            State::Living(account) => Ok(Some(Known::Living(Box::new(account)))),
+        // Apart, as below: it would make the future of every change large.
+        match Box::pin(self.moves.finish(id)).await? {
+            State::Living(account) => Ok(Some(Known::Living(account))),
             State::Erasing(email) => {
-                // Apart: it would make the future of every change large.
                 Box::pin(self.finish_erasure(id, &email)).await?;
                 Ok(Some(Known::Erased))
             }
@@ -92,18 +95,20 @@ impl Published for UserTopic {
     }
 
     async fn produce(&self, id: Uuid, known: Option<&Known>) -> Result<(), ProduceError> {
-        let user = match known {
+        let account = match known {
             None => return Ok(()),
             Some(Known::Living(account)) => {
                 self.notices.publish(account).await?;
-                Some(&account.user)
+                Some(account)
             }
             Some(Known::Erased) => None,
         };
         let Partitions::ByKey(partitions) = IDENTITY_USERS.partitions else {
             unreachable!("users are not partitioned by event");
         };
-        let version = user.map_or(ERASED.to_owned(), |user| user.version.to_string());
+        let version = account.map_or(ERASED.to_owned(), |account| {
+            account.user.version.to_string()
+        });
         let context = RequestContext::current();
         let headers = RecordHeaders {
             id: derived_id(id, &[UserSnapshot::NAME, &version]),
@@ -113,7 +118,7 @@ impl Published for UserTopic {
             time: Timestamp::now(),
             traceparent: context.as_ref().map(RequestContext::traceparent),
         };
-        let payload = user.map(|user| self.encoder.encode(&snapshot(user)));
+        let payload = account.map(|account| self.encoder.encode(&snapshot(account)));
         self.producer
             .send(
                 IDENTITY_USERS.name,
@@ -126,7 +131,18 @@ impl Published for UserTopic {
     }
 }
 
-fn snapshot(user: &User) -> UserSnapshot {
+fn snapshot(account: &Account) -> UserSnapshot {
+    let user = &account.user;
+    let now = Timestamp::now();
+    let former = account.former_emails.iter();
+    let former: Vec<FormerEmail> = former
+        .filter(|former| former.is_recent(now))
+        .map(|former| FormerEmail {
+            email: former.email.as_str().to_owned(),
+            until: former.until.as_micros(),
+        })
+        .collect();
+    let wish = account.wish.as_ref();
     UserSnapshot {
         user_id: user.id,
         version: user.version,
@@ -141,5 +157,10 @@ fn snapshot(user: &User) -> UserSnapshot {
             .collect(),
         email_verified: user.email_verified,
         created_at: user.created_at.as_micros(),
+        wished_email: wish.map(|wish| WishedEmail {
+            wish_id: wish.id,
+            email: wish.email.as_str().to_owned(),
+        }),
+        former_emails: (!former.is_empty()).then_some(former),
     }
 }

@@ -61,10 +61,16 @@ use crate::store::notification::Notifications;
 use crate::store::notification_list::NotificationLists;
 use crate::store::recipient::Recipients;
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    name: "0001_notifications",
-    text: include_str!("../migrations/0001_notifications.cql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        name: "0001_notifications",
+        text: include_str!("../migrations/0001_notifications.cql"),
+    },
+    Migration {
+        name: "0002_addresses",
+        text: include_str!("../migrations/0002_addresses.cql"),
+    },
+];
 const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
 const READ_TOPICS: [Topic; 5] = [
     CHECKOUT_PAYMENTS,

@@ -47,10 +47,15 @@ async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
         "POST /v1/password-resets/confirm" => {
             json!({"token": "nobody's", "new_password": "another passphrase"})
         }
-        "POST /v1/email-verifications/confirm" => json!({"token": "nobody's"}),
+        "POST /v1/email-changes/confirm" | "POST /v1/email-verifications/confirm" => {
+            json!({"token": "nobody's"})
+        }
         "PATCH /v1/users/me" | "PATCH /v1/users/{id}" => json!({"name": "Another"}),
         "POST /v1/users/me/password" => {
             json!({"current_password": PASSWORD, "new_password": "another passphrase"})
+        }
+        "POST /v1/users/me/email" => {
+            json!({"current_password": PASSWORD, "new_email": fresh_email("access")})
         }
         "PUT /v1/users/{id}/roles" => json!({"roles": ["gate"]}),
         "POST /v1/support/cases" => json!({"subject": "Help", "message": "Please."}),

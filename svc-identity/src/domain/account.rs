@@ -3,6 +3,7 @@
 use platform::auth::RoleSet;
 use platform::clock::Timestamp;
 
+use super::address_change::{FormerEmail, Move, Wish};
 use super::email::Email;
 use super::user::User;
 
@@ -11,7 +12,7 @@ pub enum State {
     /// Nothing, ever.
     Absent,
     /// A user.
-    Living(Account),
+    Living(Box<Account>),
     /// A user who is being erased. Of the person only the address is left, which leads to its claim.
     Erasing(Email),
     /// Somebody who was erased. Nothing is left but the id.
@@ -22,7 +23,7 @@ impl State {
     /// The account of a living user.
     pub fn living(self) -> Option<Account> {
         match self {
-            Self::Living(account) => Some(account),
+            Self::Living(account) => Some(*account),
             Self::Absent | Self::Erasing(_) | Self::Erased => None,
         }
     }
@@ -40,10 +41,29 @@ pub struct Account {
     pub epoch: i32,
     /// When another password took the place of the first one, to the millisecond; its owner is told.
     pub password_changed_at: Option<Timestamp>,
+    /// Another address that is wished for and not proved.
+    pub wish: Option<Wish>,
+    /// A change of address that is not at its end.
+    pub moving: Option<Move>,
+    /// Addresses that it had lately; their owner is told there.
+    pub former_emails: Vec<FormerEmail>,
 }
 
 impl Account {
-    /// With another password, one version on; every session ends.
+    /// The first version of an account.
+    pub const fn new(user: User, password_hash: String) -> Self {
+        Self {
+            user,
+            password_hash,
+            epoch: 0,
+            password_changed_at: None,
+            wish: None,
+            moving: None,
+            former_emails: Vec::new(),
+        }
+    }
+
+    /// With another password, one version on; every session ends, and whoever wished for another address has to know it.
     #[must_use]
     pub fn with_password(self, password_hash: String, now: Timestamp) -> Self {
         Self {
@@ -51,6 +71,8 @@ impl Account {
             password_hash,
             epoch: self.epoch.wrapping_add(1),
             password_changed_at: Some(now),
+            wish: None,
+            ..self
         }
     }
 
@@ -92,19 +114,18 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::user::tests::user;
     use platform::auth::Role;
 
     const NOW: Timestamp = Timestamp::from_seconds(100);
 
-    fn account() -> Account {
+    /// Of somebody, at version 1 and in epoch 3.
+    pub(in crate::domain) fn account() -> Account {
         Account {
-            user: user(),
-            password_hash: "old".into(),
             epoch: 3,
-            password_changed_at: None,
+            ..Account::new(user(), "old".into())
         }
     }
 

@@ -41,6 +41,12 @@ actions! {
     ResetAsked "password-reset-asked",
     /// A password was chosen by such a link.
     PasswordReset "password-reset",
+    /// Another address was wished for: a link went there.
+    EmailChangeAsked "email-change-asked",
+    /// By somebody who did not know the password.
+    EmailChangeFailed "email-change-failed",
+    /// Another address was proved by such a link, and took the place of the one before.
+    EmailChanged "email-changed",
     /// An address was proved.
     EmailVerified "email-verified",
     /// An admin said what somebody may do.

@@ -17,6 +17,8 @@ pub enum Purpose {
     VerifyEmail,
     /// To choose a new password.
     ResetPassword,
+    /// To prove another address, which the account gets with it.
+    ChangeEmail,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::VerifyEmail => "verify-email",
             Self::ResetPassword => "reset-password",
+            Self::ChangeEmail => "change-email",
         }
     }
 }
@@ -38,9 +41,11 @@ pub struct MailLink {
     pub user_id: Uuid,
     /// SHA-256 of the secret in it.
     pub secret_hash: SecretHash,
-    /// The user's epoch when it was made. For choosing a password, another epoch makes it worth nothing: another password
-    /// was chosen in between, and be it by another such link. Who reads mail at the address is the same in every epoch.
+    /// The user's epoch when it was made. Another epoch makes it worth nothing for choosing a password or another address:
+    /// one was chosen in between, and be it by another such link. Who reads mail at the address is the same in every epoch.
     pub epoch: i32,
+    /// The wish for another address that it is about.
+    pub wish_id: Option<Uuid>,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -56,7 +61,7 @@ impl MailLink {
     ) -> bool {
         let is_of_epoch = match purpose {
             Purpose::VerifyEmail => true,
-            Purpose::ResetPassword => self.epoch == epoch,
+            Purpose::ResetPassword | Purpose::ChangeEmail => self.epoch == epoch,
         };
         self.secret_hash == *secret_hash && is_of_epoch && now < self.expires_at
     }
@@ -74,16 +79,18 @@ mod tests {
             user_id: Uuid::from_u128(2),
             secret_hash: [7; 32],
             epoch: 3,
+            wish_id: None,
             expires_at: end,
         };
         let before = Timestamp::from_seconds(99);
         let [verify, reset] = [Purpose::VerifyEmail, Purpose::ResetPassword];
-        for purpose in [verify, reset] {
+        for purpose in [verify, reset, Purpose::ChangeEmail] {
             assert!(link.is_good(purpose, &[7; 32], 3, before));
             assert!(!link.is_good(purpose, &[6; 32], 3, before));
             assert!(!link.is_good(purpose, &[7; 32], 3, end));
         }
         assert!(!link.is_good(reset, &[7; 32], 4, before));
+        assert!(!link.is_good(Purpose::ChangeEmail, &[7; 32], 4, before));
         // Other roles, or another password, do not change who reads the mail.
         assert!(link.is_good(verify, &[7; 32], 4, before));
     }

@@ -1,6 +1,7 @@
 //! The rules: pure, without I/O, clock or wire formats.
 
 pub mod account;
+pub mod address_change;
 pub mod audit;
 pub mod case;
 pub mod email;

@@ -27,6 +27,11 @@ use crate::export::{ExportError, Held, gather};
 pub struct ExportOut {
     exported_at: Timestamp,
     profile: UserOut,
+    /// Another address that was asked for and is not proved.
+    #[schema(required = true)]
+    wished_email: Option<AddressOut>,
+    /// Addresses of the last 7 days, kept so that the owner is told there of the change.
+    former_emails: Vec<AddressOut>,
     /// Sign-ins that have not run out.
     sessions: Vec<SessionOut>,
     /// The networks from which there was a sign-in in the last 30 days.
@@ -44,6 +49,15 @@ pub struct ExportOut {
     /// Of these lists there are only the 10,000 newest items; of all others everything.
     #[schema(example = json!([]))]
     cut: Vec<&'static str>,
+}
+
+/// An address beside the present one.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ExportedAddress)]
+pub struct AddressOut {
+    email: String,
+    /// When it ceased to be, or when the link that proves it ends.
+    until: Timestamp,
 }
 
 /// A sign-in.
@@ -139,11 +153,23 @@ impl ExportOut {
         let sessions = sessions
             .into_iter()
             .map(|session| SessionOut::new(&session, epoch, now));
+        let wished = account.wish;
+        let former = account.former_emails.into_iter();
         let audit = held.audit.items.into_iter();
         let cases = held.cases.items.into_iter();
         Self {
             exported_at: now,
             profile: account.user.into(),
+            wished_email: wished.map(|wish| AddressOut {
+                email: wish.email.as_str().to_owned(),
+                until: wish.until,
+            }),
+            former_emails: former
+                .map(|former| AddressOut {
+                    email: former.email.as_str().to_owned(),
+                    until: former.until,
+                })
+                .collect(),
             sessions: sessions.collect(),
             sign_in_addresses: held.clients.items,
             audit: audit

@@ -1,4 +1,4 @@
-//! Proving an address, and a new password for who forgot the old one: both by a link in a mail.
+//! Proving an address, a new password for who forgot the old one, and another address: each by a link in a mail.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,6 +10,7 @@ use platform::http::{Json, Problem};
 use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{Fields, find};
 use crate::app::App;
@@ -71,7 +72,11 @@ pub async fn ask_for_reset(
     let email = fields.complete(email)?;
     app.limits.mail_request(client)?;
     app.limits.mail(&email.key())?;
-    let holder = app.accounts.claims.find(&email.key()).await?;
+    let claimed = app.accounts.claims.find(&email.key()).await?;
+    let account = app.users.find(claimed.unwrap_or(Uuid::nil())).await?;
+    // A claim alone is nobody's: where an address is being given up, its mailbox gets no link any more.
+    let account = account.filter(|account| account.user.email.key() == email.key());
+    let holder = account.map(|account| account.user.id);
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
     let deed = Deed::by_stranger(Action::ResetAsked, holder, client);
@@ -175,6 +180,39 @@ pub async fn verify_email(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Get the address that was wished for by the link that was mailed there
+///
+/// Every refresh token of the user is dead at once, and so is every other link: sign in with the new address. The owner is
+/// told at the one before, which is free for somebody else.
+#[utoipa::path(
+    post, path = "/v1/email-changes/confirm", tag = "mail links",
+    request_body = VerificationIn,
+    responses(
+        (status = 204),
+        (status = 409, description = "`email-taken`: by somebody else since the mail was sent", body = ProblemBody),
+        (status = 422, description = "`invalid`: also for a token that was used, is over an hour old or never was one", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
+        (status = 503, description = "`unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn change_email(
+    State(app): State<App>,
+    Client(client): Client,
+    Json(wanted): Json<VerificationIn>,
+) -> Result<StatusCode, Problem> {
+    app.limits.link(client)?;
+    let link = good_link(&app, Purpose::ChangeEmail, &wanted.token).await?;
+    let wish_id = link.wish_id.ok_or_else(dead)?;
+    let granted = async {
+        let granted = app.accounts.grant_wish(link.user_id, wish_id, link.epoch);
+        Ok(granted.await?)
+    };
+    let deed = Deed::own(link.user_id, Action::EmailChanged, client);
+    app.trail.around(deed, granted).await?;
+    forget(&app, Purpose::ChangeEmail, &link).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// The link that `token` is from, if it still can be used for this.
 async fn good_link(app: &App, purpose: Purpose, token: &SecretString) -> Result<MailLink, Problem> {
     let token = OpaqueToken::parse(token.expose_secret()).ok_or_else(dead)?;
@@ -196,7 +234,7 @@ async fn forget(app: &App, purpose: Purpose, link: &MailLink) {
 }
 
 /// One answer for every token that is worth nothing.
-fn dead() -> Problem {
+pub(super) fn dead() -> Problem {
     Problem::invalid(
         "/token",
         "expired",

@@ -1,5 +1,7 @@
 //! What people see and change of themselves.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -8,13 +10,18 @@ use platform::clock::Timestamp;
 use platform::http::client::Client;
 use platform::http::problem::ProblemBody;
 use platform::http::{Code, IfMatch, Json, Problem};
+use platform::ids::new_id;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::user_shapes::{ProfileIn, UserOut, answer};
 use super::{Fields, find};
 use crate::app::App;
+use crate::domain::account::Account;
+use crate::domain::address_change::Wish;
 use crate::domain::audit::{Action, Deed};
+use crate::domain::email::Email;
+use crate::domain::mail_link::LINK_LIFETIME;
 use crate::domain::password;
 use crate::domain::session::Session;
 
@@ -27,6 +34,17 @@ pub struct PasswordIn {
     /// Any text that is not among those that are tried first.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024)]
     new_password: SecretString,
+}
+
+/// Who wants another address.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmailIn {
+    #[schema(value_type = String, format = Password, max_length = 1024)]
+    current_password: SecretString,
+    /// Not the present one, in whatever case.
+    #[schema(max_length = 254, example = "alice@example.org")]
+    new_email: String,
 }
 
 /// Who am I?
@@ -44,7 +62,7 @@ pub async fn show_me(State(app): State<App>, caller: Caller) -> Result<impl Into
 
 /// Change what others know of me
 ///
-/// The address cannot be changed. Access tokens that are out keep the locale that they were issued with.
+/// The address is changed by `POST /v1/users/me/email`. Access tokens that are out keep the locale that they were issued with.
 #[utoipa::path(
     patch, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
     params(("If-Match" = String, Header, description = "The ETag that the change starts from, or `*`")),
@@ -95,14 +113,9 @@ pub async fn change_password(
     Json(passwords): Json<PasswordIn>,
 ) -> Result<StatusCode, Problem> {
     let (current, new) = passwords.check()?;
-    let account = find(&app, caller.user_id).await?;
-    app.limits.password(client, &account.user.email.key())?;
+    let failure = Action::PasswordChangeFailed;
+    let account = knows_password(&app, &caller, client, current, failure).await?;
     let verified = account.password_hash;
-    if !app.passwords.verify(current, Some(&verified)).await? {
-        let deed = Deed::own(caller.user_id, Action::PasswordChangeFailed, client);
-        app.trail.record(deed).await?;
-        return Err(wrong_password());
-    }
     let hash = app.passwords.hash(new).await?;
     let now = Timestamp::now_millis();
     let changed = app.accounts.change(caller.user_id, |account| {
@@ -153,8 +166,92 @@ pub async fn erase_me(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Ask for another address
+///
+/// A mail with a link goes to it, unless somebody has it, which is not told; until the link is used, nothing changes. One
+/// wish at a time: the links of earlier ones are dead.
+#[utoipa::path(
+    post, path = "/v1/users/me/email", tag = "users", security(("bearer" = [])),
+    params(("If-Match" = String, Header, description = "The ETag that the change starts from, or `*`")),
+    request_body = EmailIn,
+    responses(
+        (status = 202, description = "A mail is on its way, unless somebody has the address"),
+        (status = 401, description = "`bad-credentials`: the current password is another one; `unauthenticated`, `token-expired`", body = ProblemBody),
+        (status = 404, description = "`not-found`: the user was erased", body = ProblemBody),
+        (status = 412, description = "`stale`", body = ProblemBody),
+        (status = 422, description = "`invalid`: also for the present address", body = ProblemBody),
+        (status = 428, description = "`if-match-required`", body = ProblemBody),
+        (status = 429, description = "`too-many-requests`", body = ProblemBody),
+        (status = 503, description = "`overloaded`, `unavailable`", body = ProblemBody),
+    )
+)]
+pub async fn wish_email(
+    State(app): State<App>,
+    Client(client): Client,
+    caller: Caller,
+    if_match: IfMatch,
+    Json(wanted): Json<EmailIn>,
+) -> Result<StatusCode, Problem> {
+    let (current, email) = wanted.check()?;
+    let failure = Action::EmailChangeFailed;
+    let account = knows_password(&app, &caller, client, current, failure).await?;
+    if_match.check(account.user.version)?;
+    if account.holds(&email) {
+        let detail = "another address than the present one";
+        return Err(Problem::invalid("/new_email", "unchanged", detail));
+    }
+    // Neither from one account nor from many is anybody to be flooded with mail.
+    app.limits.mail(&account.user.email.key())?;
+    app.limits.mail(&email.key())?;
+    let wish = Wish {
+        id: new_id(),
+        email,
+        until: Timestamp::now_millis() + LINK_LIFETIME,
+    };
+    let verified = account.password_hash;
+    let wished = app.accounts.wish(caller.user_id, wish, |account| {
+        if_match.check(account.user.version)?;
+        match account.password_hash == verified {
+            true => Ok(()),
+            false => Err(wrong_password()),
+        }
+    });
+    let deed = Deed::own(caller.user_id, Action::EmailChangeAsked, client);
+    app.trail.around(deed, wished).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The caller's account, if `current` is its password; else `failure` is in the audit trail before it is answered.
+async fn knows_password(
+    app: &App,
+    caller: &Caller,
+    client: IpAddr,
+    current: SecretString,
+    failure: Action,
+) -> Result<Account, Problem> {
+    let account = find(app, caller.user_id).await?;
+    app.limits.password(client, &account.user.email.key())?;
+    let hash = Some(account.password_hash.as_str());
+    if app.passwords.verify(current, hash).await? {
+        return Ok(account);
+    }
+    let deed = Deed::own(caller.user_id, failure, client);
+    app.trail.record(deed).await?;
+    Err(wrong_password())
+}
+
 fn wrong_password() -> Problem {
     Problem::new(Code::BadCredentials).detail("the current password is another one")
+}
+
+impl EmailIn {
+    fn check(self) -> Result<(SecretString, Email), Problem> {
+        let mut fields = Fields::new();
+        let current = password::check_presented(self.current_password.expose_secret());
+        let current = fields.take("/current_password", current.map(|()| self.current_password));
+        let new = fields.take("/new_email", Email::parse(&self.new_email));
+        fields.complete(current.zip(new))
+    }
 }
 
 impl PasswordIn {

@@ -98,6 +98,7 @@ impl From<AccountError> for Problem {
             AccountError::EmailTaken => Self::new(Code::EmailTaken),
             AccountError::NotFound => Self::new(Code::NotFound),
             AccountError::Stale => Self::new(Code::Stale),
+            AccountError::NoWish => mail_links::dead(),
             AccountError::Password(error) => error.into(),
             AccountError::Store(error) => error.into(),
             AccountError::Publish(error) => Self::unavailable(error)

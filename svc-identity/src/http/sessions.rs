@@ -84,6 +84,8 @@ pub async fn sign_in(
     let holder = app.accounts.claims.find(&email).await?;
     check_stranger(&app, client, &email, holder).await?;
     let account = app.users.find(holder.unwrap_or(Uuid::nil())).await?;
+    // A claim alone is nobody's: while an address is changed, the user has one and holds two.
+    let account = account.filter(|account| account.user.email.key() == email);
     let hash = account
         .as_ref()
         .map(|account| account.password_hash.as_str());

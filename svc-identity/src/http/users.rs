@@ -177,7 +177,10 @@ pub async fn list(
         Some(id) => app.users.find(id).await?,
         None => None,
     };
-    let users = account.into_iter().map(|account| account.user.into());
+    // While an address is changed, the user has one and holds two.
+    let users = account.into_iter().map(|account| account.user);
+    let users = users.filter(|user| user.email.key() == email.key());
+    let users = users.map(UserOut::from);
     Ok(Json(Page::all(users.collect())))
 }
 

@@ -1,15 +1,26 @@
 //! Who has an e-mail address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
+use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::{LWT_ATTEMPTS, attempt, to_cql};
+use super::{LWT_ATTEMPTS, attempt, from_cql, to_cql};
 use crate::domain::email::EmailKey;
+
+/// Who has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmailClaim {
+    /// Whom the address is claimed for.
+    pub holder: Uuid,
+    /// When, to the millisecond. No two claims of an address by one holder have the same time.
+    pub at: Timestamp,
+}
 
 /// The table of claims.
 pub struct EmailClaims {
@@ -17,28 +28,42 @@ pub struct EmailClaims {
     find: PreparedStatement,
     find_newest: PreparedStatement,
     insert: PreparedStatement,
+    renew: PreparedStatement,
     release: PreparedStatement,
+    release_one: PreparedStatement,
 }
 
 impl EmailClaims {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
-        const FIND: &str = "SELECT user_id FROM email_claims WHERE email = ?";
+        const FIND: &str = "SELECT user_id, claimed_at FROM email_claims WHERE email = ?";
         const INSERT: &str =
             "INSERT INTO email_claims (email, user_id, claimed_at) VALUES (?, ?, ?) IF NOT EXISTS";
+        const RENEW: &str = "UPDATE email_claims SET claimed_at = ? WHERE email = ? \
+             IF user_id = ? AND claimed_at = ?";
         const RELEASE: &str = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
+        const RELEASE_ONE: &str =
+            "DELETE FROM email_claims WHERE email = ? IF user_id = ? AND claimed_at = ?";
         Ok(Self {
             find: cql::prepare(&session, FIND).await?,
             find_newest: cql::prepare_serial_read(&session, FIND).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
+            renew: cql::prepare_lwt(&session, RENEW).await?,
             release: cql::prepare_lwt(&session, RELEASE).await?,
+            release_one: cql::prepare_lwt(&session, RELEASE_ONE).await?,
             session,
         })
     }
 
     /// The id that the address is claimed for. Whether a user has it is for the user's row to say.
     pub async fn find(&self, email: &EmailKey) -> Result<Option<Uuid>, CqlError> {
-        self.read(&self.find, email).await
+        let claim = self.read(&self.find, email).await?;
+        Ok(claim.map(|claim| claim.holder))
+    }
+
+    /// The claim of the address, after every change that was accepted before this call.
+    pub async fn find_newest(&self, email: &EmailKey) -> Result<Option<EmailClaim>, CqlError> {
+        self.read(&self.find_newest, email).await
     }
 
     /// Claims the address for `proposed`, unless it is claimed: the id that it is claimed for from now on.
@@ -59,11 +84,49 @@ impl EmailClaims {
                 Ok(false) => {}
                 Err(error) => failure = error,
             }
-            if let Some(holder) = self.read(&self.find_newest, email).await? {
-                return Ok(holder);
+            if let Some(claim) = self.find_newest(email).await? {
+                return Ok(claim.holder);
             }
         }
         Err(failure)
+    }
+
+    /// Claims the address for `holder`, who is a user already; whether it is his: not, when somebody else has it. One that
+    /// he has is claimed anew, so that nobody who is about to give the former claim back takes this one away.
+    pub async fn take(
+        &self,
+        email: &EmailKey,
+        holder: Uuid,
+        now: Timestamp,
+    ) -> Result<bool, CqlError> {
+        let mut failure = CqlError::answer("an address that is neither claimed nor refused");
+        for _ in 0..LWT_ATTEMPTS {
+            let tried = match self.find_newest(email).await? {
+                Some(claim) if claim.holder != holder => return Ok(false),
+                Some(claim) => {
+                    let at = now.max(claim.at + Duration::from_millis(1));
+                    let values = (to_cql(at), email.as_str(), holder, to_cql(claim.at));
+                    attempt(&self.session, &self.renew, values).await
+                }
+                None => {
+                    let values = (email.as_str(), holder, to_cql(now));
+                    attempt(&self.session, &self.insert, values).await
+                }
+            };
+            match tried {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Gives this one claim back, and no later one. On an error it may or may not be free; again is the same.
+    pub async fn release_one(&self, email: &EmailKey, claim: EmailClaim) -> Result<(), CqlError> {
+        let values = (email.as_str(), claim.holder, to_cql(claim.at));
+        attempt(&self.session, &self.release_one, values).await?;
+        Ok(())
     }
 
     /// Gives the address back, if `holder` has it. Only for somebody who is no longer a user: whoever claims it next
@@ -77,8 +140,11 @@ impl EmailClaims {
         &self,
         statement: &PreparedStatement,
         email: &EmailKey,
-    ) -> Result<Option<Uuid>, CqlError> {
+    ) -> Result<Option<EmailClaim>, CqlError> {
         let row = cql::first_row(&self.session, statement, (email.as_str(),)).await?;
-        Ok(row.map(|(user_id,)| user_id))
+        Ok(row.map(|(holder, at): (Uuid, CqlTimestamp)| EmailClaim {
+            holder,
+            at: from_cql(at),
+        }))
     }
 }

@@ -20,14 +20,14 @@ pub struct MailLinks {
     delete: PreparedStatement,
 }
 
-type Row = (Uuid, Vec<u8>, i32, CqlTimestamp);
+type Row = (Uuid, Vec<u8>, i32, CqlTimestamp, Option<Uuid>);
 
 impl MailLinks {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
         const INSERT: &str = "INSERT INTO mail_links (purpose, link_id, user_id, secret_hash, epoch, \
-             expires_at) VALUES (?, ?, ?, ?, ?, ?) USING TTL ?";
-        const FIND: &str = "SELECT user_id, secret_hash, epoch, expires_at FROM mail_links \
+             expires_at, wish_id) VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+        const FIND: &str = "SELECT user_id, secret_hash, epoch, expires_at, wish_id FROM mail_links \
              WHERE purpose = ? AND link_id = ?";
         const DELETE: &str = "DELETE FROM mail_links WHERE purpose = ? AND link_id = ?";
         Ok(Self {
@@ -52,6 +52,7 @@ impl MailLinks {
             link.secret_hash.as_slice(),
             link.epoch,
             to_cql(link.expires_at),
+            link.wish_id,
             // Zero would mean for ever.
             seconds(link.expires_at.since(now)).max(1),
         );
@@ -63,7 +64,7 @@ impl MailLinks {
     pub async fn find(&self, purpose: Purpose, id: Uuid) -> Result<Option<MailLink>, CqlError> {
         let values = (purpose.as_str(), id);
         let row = cql::first_row::<Row>(&self.session, &self.find, values).await?;
-        let Some((user_id, secret_hash, epoch, expires_at)) = row else {
+        let Some((user_id, secret_hash, epoch, expires_at, wish_id)) = row else {
             return Ok(None);
         };
         let secret_hash = secret_hash
@@ -74,6 +75,7 @@ impl MailLinks {
             user_id,
             secret_hash,
             epoch,
+            wish_id,
             expires_at: from_cql(expires_at),
         }))
     }

@@ -1,5 +1,7 @@
 //! A row of users and what it means.
 
+use std::collections::BTreeMap;
+
 use platform::auth::Role;
 use platform::cql::CqlError;
 use scylla::value::CqlTimestamp;
@@ -9,6 +11,7 @@ use uuid::Uuid;
 use super::{from_cql, to_cql};
 use crate::domain::NotAllowed;
 use crate::domain::account::{Account, State};
+use crate::domain::address_change::{FormerEmail, Move, Wish};
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -37,6 +40,12 @@ pub(super) struct Row {
     created_at: Option<CqlTimestamp>,
     epoch: Option<i32>,
     password_changed_at: Option<CqlTimestamp>,
+    wish_id: Option<Uuid>,
+    wished_email: Option<String>,
+    wished_until: Option<CqlTimestamp>,
+    moving_to: Option<String>,
+    moving_from: Option<String>,
+    former_emails: Option<BTreeMap<CqlTimestamp, String>>,
 }
 
 /// What makes a user.
@@ -61,6 +70,7 @@ pub(super) struct NewRow<'a> {
 pub(super) struct Change<'a> {
     version: i64,
     operation_id: Uuid,
+    email: &'a str,
     name: &'a str,
     phone: Option<&'a str>,
     locale: &'a str,
@@ -69,6 +79,12 @@ pub(super) struct Change<'a> {
     password_hash: &'a str,
     epoch: i32,
     password_changed_at: Option<CqlTimestamp>,
+    wish_id: Option<Uuid>,
+    wished_email: Option<&'a str>,
+    wished_until: Option<CqlTimestamp>,
+    moving_to: Option<&'a str>,
+    moving_from: Option<&'a str>,
+    former_emails: Option<BTreeMap<CqlTimestamp, &'a str>>,
     user_id: Uuid,
     version_before: i64,
 }
@@ -97,9 +113,20 @@ impl<'a> Change<'a> {
     /// What replaces the version before `account`'s.
     pub(super) fn new(account: &'a Account, operation_id: Uuid) -> Self {
         let user = &account.user;
+        let wish = account.wish.as_ref();
+        let (moving_to, moving_from) = match &account.moving {
+            Some(Move::To(email)) => (Some(email.as_str()), None),
+            Some(Move::From(email)) => (None, Some(email.as_str())),
+            None => (None, None),
+        };
+        let former = account.former_emails.iter();
+        let former: BTreeMap<_, _> = former
+            .map(|former| (to_cql(former.until), former.email.as_str()))
+            .collect();
         Self {
             version: user.version,
             operation_id,
+            email: user.email.as_str(),
             name: user.name.as_str(),
             phone: user.phone.as_ref().map(Phone::as_str),
             locale: user.locale.as_str(),
@@ -108,6 +135,12 @@ impl<'a> Change<'a> {
             password_hash: &account.password_hash,
             epoch: account.epoch,
             password_changed_at: account.password_changed_at.map(to_cql),
+            wish_id: wish.map(|wish| wish.id),
+            wished_email: wish.map(|wish| wish.email.as_str()),
+            wished_until: wish.map(|wish| to_cql(wish.until)),
+            moving_to,
+            moving_from,
+            former_emails: (!former.is_empty()).then_some(former),
             user_id: user.id,
             version_before: user.version - 1,
         }
@@ -126,7 +159,7 @@ impl TryFrom<Row> for State {
 
     fn try_from(row: Row) -> Result<Self, CqlError> {
         match row.status.as_deref() {
-            None => row.account().map(Self::Living),
+            None => Ok(Self::Living(Box::new(row.account()?))),
             Some(ERASING) => row.email().map(Self::Erasing),
             Some(ERASED) => Ok(Self::Erased),
             Some(other) => Err(CqlError::Answer(format!(
@@ -164,7 +197,44 @@ impl Row {
             password_hash: self.column("password_hash", self.password_hash.clone(), Ok)?,
             epoch: self.epoch.unwrap_or_default(),
             password_changed_at: self.password_changed_at.map(from_cql),
+            wish: self.wish()?,
+            moving: self.moving()?,
+            former_emails: self.former_emails()?,
         })
+    }
+
+    fn wish(&self) -> Result<Option<Wish>, CqlError> {
+        let Some(id) = self.wish_id else {
+            return Ok(None);
+        };
+        Ok(Some(Wish {
+            id,
+            email: self.column("wished_email", self.wished_email.as_deref(), Email::parse)?,
+            until: self.column("wished_until", self.wished_until, |at| Ok(from_cql(at)))?,
+        }))
+    }
+
+    fn moving(&self) -> Result<Option<Move>, CqlError> {
+        let email = |column, text| self.column(column, Some(text), Email::parse);
+        Ok(
+            match (self.moving_to.as_deref(), self.moving_from.as_deref()) {
+                (Some(to), _) => Some(Move::To(email("moving_to", to)?)),
+                (None, Some(from)) => Some(Move::From(email("moving_from", from)?)),
+                (None, None) => None,
+            },
+        )
+    }
+
+    fn former_emails(&self) -> Result<Vec<FormerEmail>, CqlError> {
+        let former = self.former_emails.iter().flatten();
+        former
+            .map(|(until, email)| {
+                Ok(FormerEmail {
+                    email: self.column("former_emails", Some(email.as_str()), Email::parse)?,
+                    until: from_cql(*until),
+                })
+            })
+            .collect()
     }
 
     fn email(&self) -> Result<Email, CqlError> {

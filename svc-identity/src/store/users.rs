@@ -34,19 +34,23 @@ impl Users {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
         const COLUMNS: &str = "user_id, version, operation_id, status, email, name, phone, locale, \
-             roles, email_verified, password_hash, created_at, epoch, password_changed_at";
+             roles, email_verified, password_hash, created_at, epoch, password_changed_at, \
+             wish_id, wished_email, wished_until, moving_to, moving_from, former_emails";
         const INSERT: &str = "INSERT INTO users (user_id, version, operation_id, email, name, \
              phone, locale, roles, email_verified, password_hash, created_at, epoch) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
-        const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, name = ?, phone = ?, \
-             locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ?, \
-             password_changed_at = ? WHERE user_id = ? IF version = :version_before";
+        const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, email = ?, name = ?, \
+             phone = ?, locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ?, \
+             password_changed_at = ?, wish_id = ?, wished_email = ?, wished_until = ?, \
+             moving_to = ?, moving_from = ?, former_emails = ? WHERE user_id = ? IF version = :version_before";
         const RENEW_HASH: &str =
             "UPDATE users SET password_hash = ? WHERE user_id = ? IF password_hash = ?";
         const BEGIN_ERASURE: &str = "UPDATE users SET version = ?, operation_id = ?, status = ?, \
              name = null, phone = null, locale = null, roles = null, email_verified = null, \
              password_hash = null, created_at = null, epoch = null, \
-             password_changed_at = null WHERE user_id = ? IF version = ?";
+             password_changed_at = null, wish_id = null, wished_email = null, \
+             wished_until = null, moving_to = null, moving_from = null, former_emails = null \
+             WHERE user_id = ? IF version = ?";
         const FINISH_ERASURE: &str =
             "UPDATE users SET email = null, status = ? WHERE user_id = ? IF status = ?";
         let select = |rest: &str| format!("SELECT {COLUMNS} FROM users {rest}");
@@ -124,7 +128,7 @@ impl Users {
     }
 
     /// Replaces the version before `account`'s by `account`; whether it did: not, when that is no longer the version.
-    /// On an error it may or may not have. The address stays.
+    /// On an error it may or may not have. Another address must be claimed before.
     pub async fn update(&self, account: &Account, operation_id: Uuid) -> Result<bool, CqlError> {
         let change = Change::new(account, operation_id);
         let next = (account.user.id, account.user.version, operation_id);

@@ -5,9 +5,10 @@ use e2e::{Call, Role, Stack};
 use platform::ids::new_id;
 
 /// What anyone may call.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 9] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
+    "POST /v1/email-changes/confirm",
     "POST /v1/email-verifications/confirm",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",
@@ -16,7 +17,7 @@ const OPEN: [&str; 8] = [
     "POST /v1/users",
 ];
 /// What those who are signed in may call, each for himself.
-const SIGNED_IN: [&str; 12] = [
+const SIGNED_IN: [&str; 13] = [
     "DELETE /v1/sessions/current",
     "DELETE /v1/users/me",
     "GET /v1/support/cases",
@@ -28,6 +29,7 @@ const SIGNED_IN: [&str; 12] = [
     "POST /v1/email-verifications",
     "POST /v1/support/cases",
     "POST /v1/support/cases/{id}/messages",
+    "POST /v1/users/me/email",
     "POST /v1/users/me/password",
 ];
 /// What support may call, and admins.

@@ -69,7 +69,7 @@ async fn a_claim_without_a_user_is_carried_on_by_the_next_one_who_wants_the_addr
 }
 
 /// An intent of long ago.
-async fn owe(database: &Session, aggregate: Uuid) -> anyhow::Result<()> {
+pub(crate) async fn owe(database: &Session, aggregate: Uuid) -> anyhow::Result<()> {
     owe_in(database, "intents", aggregate).await
 }
 

@@ -62,6 +62,14 @@ async fn lively(stack: &Stack, markers: &Markers) -> anyhow::Result<(User, Value
     register.send().await?.expect(201)?;
     let user = sign_in(stack.identity(), &email).await?.context("a user")?;
     crate::cases::open(stack.identity(), &user, "Help", &markers.word).await?;
+    // Another address that is wished for, and one of before.
+    let next = format!("{}@example.org", markers.word);
+    let token = crate::email_change::wished(stack, &user, &next).await?;
+    let moved = crate::email_change::confirm(stack, &token).await?;
+    assert_eq!(moved.status, 204, "{moved}");
+    let user = sign_in(stack.identity(), &next).await?.context("a user")?;
+    let wish = format!("{}@example.net", markers.word);
+    crate::email_change::wished(stack, &user, &wish).await?;
     let organizer = stack.user(&[Role::Organizer]).await?;
     let types = [TicketType::general(10)];
     let event = stack.published_event(&organizer, &types).await?;

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use e2e::users::fresh_email;
-use e2e::{Answer, Api, PASSWORD, Stack};
+use e2e::{Answer, Api, PASSWORD, Stack, User};
 use serde_json::{Value, json};
 
 use crate::own::Own;
@@ -146,13 +146,27 @@ async fn registrations_mails_links_and_password_changes_have_limits() -> anyhow:
     let verify = || there.post("/v1/email-verifications").by(&user).send();
     is_too_often(verify().await?, half_an_hour)?;
 
+    // And so is the one that proves another one, which is a mail to that one, too.
+    let wish = |user: &User, email: &str| {
+        let body = json!({"current_password": PASSWORD, "new_email": email});
+        let call = at(&own, 3).post("/v1/users/me/email").by(user);
+        call.if_match("*").json(&body).send()
+    };
+    is_too_often(wish(&user, &fresh_email("new")).await?, half_an_hour)?;
+    let other = stack.customer().await?;
+    is_too_often(wish(&other, &nobody).await?, half_an_hour)?;
+
     let token = json!({"token": "garbage"});
     let reset = json!({"token": "garbage", "new_password": "yet another passphrase"});
     for (path, body) in [("email-verifications", &token), ("password-resets", &reset)] {
         let used = post(&here, &format!("/v1/{path}/confirm"), body).await?;
         used.expect_problem(422, "invalid")?;
     }
-    for (path, body) in [("email-verifications", &token), ("password-resets", &reset)] {
+    for (path, body) in [
+        ("email-changes", &token),
+        ("email-verifications", &token),
+        ("password-resets", &reset),
+    ] {
         let used = post(&here, &format!("/v1/{path}/confirm"), body).await?;
         is_too_often(used, half_an_hour)?;
     }

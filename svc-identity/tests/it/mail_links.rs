@@ -36,7 +36,7 @@ async fn verify(stack: &Stack, token: &str) -> anyhow::Result<Answer> {
     call.json(&json!({"token": token})).send().await
 }
 
-fn is_dead(answer: Answer) -> anyhow::Result<()> {
+pub(crate) fn is_dead(answer: Answer) -> anyhow::Result<()> {
     let problem = answer.expect_problem(422, "invalid")?;
     let error = &problem["errors"][0];
     assert_eq!(
@@ -46,7 +46,7 @@ fn is_dead(answer: Answer) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn next<R: Record>(topic: &mut Reader, user: Uuid) -> anyhow::Result<R> {
+pub(crate) async fn next<R: Record>(topic: &mut Reader, user: Uuid) -> anyhow::Result<R> {
     Ok(topic.wait_for_key::<R>(user, SOON).await?.1)
 }
 

@@ -1,5 +1,6 @@
 //! svc-identity on a real stack. `make test` starts one and names it to the tests.
 
+mod address_crashes;
 mod admin;
 mod audit;
 mod bad_input;
@@ -8,6 +9,7 @@ mod cases;
 mod coverage;
 mod crashes;
 mod customers;
+mod email_change;
 mod erasure;
 mod export;
 mod first_admin;

@@ -3,7 +3,7 @@
 use platform::clock::Timestamp;
 use platform::kafka::consumer::{Incoming, Outcome};
 use schemas::Record as _;
-use schemas::identity::{EmailVerificationRequested, PasswordResetRequested};
+use schemas::identity::{EmailChangeRequested, EmailVerificationRequested, PasswordResetRequested};
 use secrecy::SecretString;
 
 use super::{Handled, deliver, retry, timestamp};
@@ -30,6 +30,19 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
         PasswordResetRequested::NAME => {
             let asked: PasswordResetRequested = datum.read()?;
             let kind = LinkKind::ResetPassword;
+            (
+                kind,
+                asked.user_id,
+                asked.token_id,
+                asked.token,
+                asked.expires_at,
+            )
+        }
+        EmailChangeRequested::NAME => {
+            let asked: EmailChangeRequested = datum.read()?;
+            let kind = LinkKind::ChangeEmail {
+                wish_id: asked.wish_id,
+            };
             (
                 kind,
                 asked.user_id,

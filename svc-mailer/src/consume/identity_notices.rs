@@ -6,8 +6,8 @@ use schemas::identity::{NoticeKind, SecurityNotice};
 
 use super::{Handled, deliver, timestamp};
 use crate::app::App;
+use crate::domain::account_change::AccountChange;
 use crate::domain::notification::Cause;
-use crate::domain::password_change::PasswordChange;
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record
@@ -17,16 +17,16 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
         return Ok(Outcome::Done);
     };
     let notice: SecurityNotice = datum.read()?;
-    match notice.kind {
-        NoticeKind::PasswordChanged => {
-            let change = PasswordChange {
-                notice_id: notice.notice_id,
-                user_id: notice.user_id,
-                at: timestamp(notice.at),
-            };
-            deliver(app, Cause::PasswordChanged(change), record.traceparent).await
-        }
+    let change = AccountChange {
+        notice_id: notice.notice_id,
+        user_id: notice.user_id,
+        at: timestamp(notice.at),
+    };
+    let cause = match notice.kind {
+        NoticeKind::PasswordChanged => Cause::PasswordChanged(change),
+        NoticeKind::EmailChanged => Cause::EmailChanged(change),
         // A newer version of svc-identity says it, and one of this service will have words for it.
-        NoticeKind::Unknown => Ok(Outcome::Done),
-    }
+        NoticeKind::Unknown => return Ok(Outcome::Done),
+    };
+    deliver(app, cause, record.traceparent).await
 }

@@ -74,6 +74,7 @@ impl Delivery {
             }
             (Cause::Link(link), Matter::Token(token)) => About::Link(link, token),
             (Cause::PasswordChanged(change), Matter::Nothing) => About::PasswordChanged(change),
+            (Cause::EmailChanged(change), Matter::Nothing) => About::EmailChanged(change),
             _ => unreachable!("what was looked up is what the message is about"),
         };
         let mail = self.renderer.render(&about, &recipient)?;
@@ -157,17 +158,21 @@ impl Delivery {
         &self,
         message: &Notification,
     ) -> Result<Result<(Recipient, Matter), Missing>, DeliveryError> {
-        let recipient = match self.recipients.find(message.cause.user_id()).await? {
+        let mut recipient = match self.recipients.find(message.cause.user_id()).await? {
             Lookup::Known(recipient) => recipient,
             Lookup::Erased => return Ok(Err(Missing::Erased)),
             Lookup::Unknown => return Ok(Err(Missing::NotYet("the recipient is not known"))),
         };
+        let Some(address) = recipient.address_for(&message.cause) else {
+            return Ok(Err(Missing::NotYet("the address is not known")));
+        };
+        recipient.email = address.to_owned();
         let matter = match &message.cause {
             Cause::PaymentConfirmed(order) => match self.events.find(order.event_id).await? {
                 Some(event) => Matter::Event(event),
                 None => return Ok(Err(Missing::NotYet("the event is not known"))),
             },
-            Cause::PasswordChanged(_) => Matter::Nothing,
+            Cause::PasswordChanged(_) | Cause::EmailChanged(_) => Matter::Nothing,
             Cause::Link(link) => match self.unseal(link) {
                 Ok(token) => Matter::Token(token),
                 Err(error) => {

@@ -10,6 +10,11 @@ pub enum LinkKind {
     VerifyEmail,
     /// To choose a new password.
     ResetPassword,
+    /// To prove the address of this wish, which takes the place of the one before.
+    ChangeEmail {
+        /// By which the recipient's record names the address.
+        wish_id: Uuid,
+    },
 }
 
 /// A link that svc-identity made. Its token is a secret as long as it is good, so it is here in sealed form only.

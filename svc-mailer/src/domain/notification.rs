@@ -8,9 +8,9 @@ use platform::clock::Timestamp;
 use platform::ids::derived_id;
 use uuid::Uuid;
 
+use super::account_change::AccountChange;
 use super::account_link::{AccountLink, LinkKind};
 use super::order::PaidOrder;
-use super::password_change::PasswordChange;
 
 /// A claim ends by itself after this time. Longer than the slowest dialogue with a mail server that still gets
 /// through ([`crate::smtp::REPLY_TIMEOUT`] for each of a dozen replies): nobody else may send meanwhile.
@@ -84,6 +84,10 @@ names! {
         PasswordReset "password-reset",
         /// Somebody, you perhaps, chose another password.
         PasswordChanged "password-changed",
+        /// Please prove that this is your new address.
+        EmailChange "email-change",
+        /// Somebody, you perhaps, has given your account another address than this one.
+        EmailChanged "email-changed",
     }
 }
 
@@ -95,7 +99,9 @@ pub enum Cause {
     /// A link is to prove who reads mail at an address.
     Link(AccountLink),
     /// An account has another password.
-    PasswordChanged(PasswordChange),
+    PasswordChanged(AccountChange),
+    /// An account has another address, which is told at the one before.
+    EmailChanged(AccountChange),
 }
 
 impl Cause {
@@ -104,7 +110,7 @@ impl Cause {
         let about = match self {
             Self::PaymentConfirmed(order) => order.id,
             Self::Link(link) => link.token_id,
-            Self::PasswordChanged(change) => change.notice_id,
+            Self::PasswordChanged(change) | Self::EmailChanged(change) => change.notice_id,
         };
         derived_id(about, &[self.template().as_str()])
     }
@@ -116,8 +122,10 @@ impl Cause {
             Self::Link(link) => match link.kind {
                 LinkKind::VerifyEmail => Template::EmailVerification,
                 LinkKind::ResetPassword => Template::PasswordReset,
+                LinkKind::ChangeEmail { .. } => Template::EmailChange,
             },
             Self::PasswordChanged(_) => Template::PasswordChanged,
+            Self::EmailChanged(_) => Template::EmailChanged,
         }
     }
 
@@ -126,7 +134,7 @@ impl Cause {
         match self {
             Self::PaymentConfirmed(order) => order.user_id,
             Self::Link(link) => link.user_id,
-            Self::PasswordChanged(change) => change.user_id,
+            Self::PasswordChanged(change) | Self::EmailChanged(change) => change.user_id,
         }
     }
 
@@ -134,7 +142,7 @@ impl Cause {
     pub const fn order_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.id),
-            Self::Link(_) | Self::PasswordChanged(_) => None,
+            Self::Link(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => None,
         }
     }
 
@@ -142,14 +150,14 @@ impl Cause {
     pub const fn event_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.event_id),
-            Self::Link(_) | Self::PasswordChanged(_) => None,
+            Self::Link(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => None,
         }
     }
 
     /// Whether the message says nothing any more that is of use: its link has died.
     pub fn is_dead(&self, now: Timestamp) -> bool {
         match self {
-            Self::PaymentConfirmed(_) | Self::PasswordChanged(_) => false,
+            Self::PaymentConfirmed(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => false,
             Self::Link(link) => link.expires_at <= now,
         }
     }

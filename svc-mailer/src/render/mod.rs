@@ -11,11 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use uuid::Uuid;
 
+use crate::domain::account_change::AccountChange;
 use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::event::Event;
 use crate::domain::notification::Template;
 use crate::domain::order::PaidOrder;
-use crate::domain::password_change::PasswordChange;
 use crate::domain::recipient::Recipient;
 
 /// Stands in the history in place of a link that proves something.
@@ -28,7 +28,9 @@ pub enum About<'a> {
     /// A link, and the token in it.
     Link(&'a AccountLink, &'a SecretString),
     /// Another password.
-    PasswordChanged(&'a PasswordChange),
+    PasswordChanged(&'a AccountChange),
+    /// Another address.
+    EmailChanged(&'a AccountChange),
 }
 
 /// A mail without its envelope.
@@ -58,23 +60,29 @@ macro_rules! templates {
 }
 
 /// What ends in .html is escaped, by the rule of the engine; a name with markup in it stays a name.
-const TEMPLATES: [(&str, &str); 41] = templates! {
+const TEMPLATES: [(&str, &str); 59] = templates! {
     "layout.html" "layout.txt"
     "en/kinds.txt"
     "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
     "en/email-verification.subject.txt" "en/email-verification.txt" "en/email-verification.html"
     "en/password-reset.subject.txt" "en/password-reset.txt" "en/password-reset.html"
     "en/password-changed.subject.txt" "en/password-changed.txt" "en/password-changed.html"
+    "en/email-change.subject.txt" "en/email-change.txt" "en/email-change.html"
+    "en/email-changed.subject.txt" "en/email-changed.txt" "en/email-changed.html"
     "fr/kinds.txt"
     "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
     "fr/email-verification.subject.txt" "fr/email-verification.txt" "fr/email-verification.html"
     "fr/password-reset.subject.txt" "fr/password-reset.txt" "fr/password-reset.html"
     "fr/password-changed.subject.txt" "fr/password-changed.txt" "fr/password-changed.html"
+    "fr/email-change.subject.txt" "fr/email-change.txt" "fr/email-change.html"
+    "fr/email-changed.subject.txt" "fr/email-changed.txt" "fr/email-changed.html"
     "es/kinds.txt"
     "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
     "es/email-verification.subject.txt" "es/email-verification.txt" "es/email-verification.html"
     "es/password-reset.subject.txt" "es/password-reset.txt" "es/password-reset.html"
     "es/password-changed.subject.txt" "es/password-changed.txt" "es/password-changed.html"
+    "es/email-change.subject.txt" "es/email-change.txt" "es/email-change.html"
+    "es/email-changed.subject.txt" "es/email-changed.txt" "es/email-changed.html"
 };
 
 /// Writes mails.
@@ -116,13 +124,19 @@ impl Renderer {
                 match link.kind {
                     LinkKind::VerifyEmail => Template::EmailVerification,
                     LinkKind::ResetPassword => Template::PasswordReset,
+                    LinkKind::ChangeEmail { .. } => Template::EmailChange,
                 },
                 link_values(language, link, recipient, self.link_url(link, token)),
                 Some(link_values(language, link, recipient, Value::from(HIDDEN))),
             ),
             About::PasswordChanged(change) => (
                 Template::PasswordChanged,
-                self.password_changed(language, change, recipient),
+                self.account_changed(language, change, recipient),
+                None,
+            ),
+            About::EmailChanged(change) => (
+                Template::EmailChanged,
+                self.account_changed(language, change, recipient),
                 None,
             ),
         };
@@ -180,10 +194,10 @@ impl Renderer {
         }
     }
 
-    fn password_changed(
+    fn account_changed(
         &self,
         language: Language,
-        change: &PasswordChange,
+        change: &AccountChange,
         recipient: &Recipient,
     ) -> Value {
         context! {
@@ -201,6 +215,7 @@ impl Renderer {
         let page = match link.kind {
             LinkKind::VerifyEmail => "verify-email",
             LinkKind::ResetPassword => "reset-password",
+            LinkKind::ChangeEmail { .. } => "change-email",
         };
         let base = self.public_url.as_str().trim_end_matches('/');
         // What is no letter or digit has no place in a token of ours, and none in HTML that is not escaped.

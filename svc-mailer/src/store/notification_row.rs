@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::from_cql;
+use crate::domain::account_change::AccountChange;
 use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::notification::{Cause, Claim, Content, Notification};
 use crate::domain::order::{PaidOrder, Ticket};
-use crate::domain::password_change::PasswordChange;
 
 #[derive(DeserializeRow)]
 pub(super) struct Row {
@@ -89,11 +89,16 @@ enum CauseColumn {
     PaymentConfirmed(PaidOrderColumn),
     EmailVerification(AccountLinkColumn),
     PasswordReset(AccountLinkColumn),
-    PasswordChanged(PasswordChangeColumn),
+    PasswordChanged(AccountChangeColumn),
+    EmailChange {
+        link: AccountLinkColumn,
+        wish_id: Uuid,
+    },
+    EmailChanged(AccountChangeColumn),
 }
 
 #[derive(Serialize, Deserialize)]
-struct PasswordChangeColumn {
+struct AccountChangeColumn {
     notice_id: Uuid,
     user_id: Uuid,
     at_micros: i64,
@@ -131,12 +136,13 @@ pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
         Cause::Link(link) => match link.kind {
             LinkKind::VerifyEmail => CauseColumn::EmailVerification(link.into()),
             LinkKind::ResetPassword => CauseColumn::PasswordReset(link.into()),
+            LinkKind::ChangeEmail { wish_id } => CauseColumn::EmailChange {
+                link: link.into(),
+                wish_id,
+            },
         },
-        Cause::PasswordChanged(change) => CauseColumn::PasswordChanged(PasswordChangeColumn {
-            notice_id: change.notice_id,
-            user_id: change.user_id,
-            at_micros: change.at.as_micros(),
-        }),
+        Cause::PasswordChanged(change) => CauseColumn::PasswordChanged(change.into()),
+        Cause::EmailChanged(change) => CauseColumn::EmailChanged(change.into()),
     };
     serde_json::to_string(&column).map_err(CqlError::answer)
 }
@@ -147,11 +153,11 @@ fn read_cause(text: &str) -> Result<Cause, CqlError> {
             CauseColumn::PaymentConfirmed(order) => Cause::PaymentConfirmed(order.into()),
             CauseColumn::EmailVerification(link) => Cause::Link(link.read(LinkKind::VerifyEmail)?),
             CauseColumn::PasswordReset(link) => Cause::Link(link.read(LinkKind::ResetPassword)?),
-            CauseColumn::PasswordChanged(change) => Cause::PasswordChanged(PasswordChange {
-                notice_id: change.notice_id,
-                user_id: change.user_id,
-                at: Timestamp::from_micros(change.at_micros),
-            }),
+            CauseColumn::EmailChange { link, wish_id } => {
+                Cause::Link(link.read(LinkKind::ChangeEmail { wish_id })?)
+            }
+            CauseColumn::PasswordChanged(change) => Cause::PasswordChanged(change.into()),
+            CauseColumn::EmailChanged(change) => Cause::EmailChanged(change.into()),
         },
     )
 }
@@ -188,6 +194,26 @@ impl From<PaidOrderColumn> for PaidOrder {
             number: order.number,
             tickets: tickets.collect(),
             total: order.total,
+        }
+    }
+}
+
+impl From<&AccountChange> for AccountChangeColumn {
+    fn from(change: &AccountChange) -> Self {
+        Self {
+            notice_id: change.notice_id,
+            user_id: change.user_id,
+            at_micros: change.at.as_micros(),
+        }
+    }
+}
+
+impl From<AccountChangeColumn> for AccountChange {
+    fn from(change: AccountChangeColumn) -> Self {
+        Self {
+            notice_id: change.notice_id,
+            user_id: change.user_id,
+            at: Timestamp::from_micros(change.at_micros),
         }
     }
 }
@@ -245,7 +271,12 @@ mod tests {
 
     #[test]
     fn a_link_survives_its_column() {
-        for kind in [LinkKind::VerifyEmail, LinkKind::ResetPassword] {
+        let wish_id = Uuid::from_u128(5);
+        for kind in [
+            LinkKind::VerifyEmail,
+            LinkKind::ResetPassword,
+            LinkKind::ChangeEmail { wish_id },
+        ] {
             let cause = Cause::Link(AccountLink {
                 kind,
                 user_id: Uuid::from_u128(3),
@@ -259,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_change_of_a_password_survives_its_column() {
-        let cause = Cause::PasswordChanged(PasswordChange {
+        let cause = Cause::PasswordChanged(AccountChange {
             notice_id: Uuid::from_u128(1),
             user_id: Uuid::from_u128(3),
             at: Timestamp::from_seconds(5),
@@ -267,6 +298,19 @@ mod tests {
         let text = write_cause(&cause).unwrap();
         // Written down: rows in this form exist.
         insta::assert_snapshot!(text, @r#"{"password_changed":{"notice_id":"00000000-0000-0000-0000-000000000001","user_id":"00000000-0000-0000-0000-000000000003","at_micros":5000000}}"#);
+        assert_eq!(read_cause(&text).unwrap(), cause);
+    }
+
+    #[test]
+    fn a_change_of_an_address_survives_its_column() {
+        let cause = Cause::EmailChanged(AccountChange {
+            notice_id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(3),
+            at: Timestamp::from_seconds(5),
+        });
+        let text = write_cause(&cause).unwrap();
+        // Written down: rows in this form exist.
+        insta::assert_snapshot!(text, @r#"{"email_changed":{"notice_id":"00000000-0000-0000-0000-000000000001","user_id":"00000000-0000-0000-0000-000000000003","at_micros":5000000}}"#);
         assert_eq!(read_cause(&text).unwrap(), cause);
     }
 }

@@ -1,25 +1,43 @@
 //! Users, as identity.users tells of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
+use scylla::DeserializeRow;
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::to_cql;
-use crate::domain::recipient::{Lookup, Recipient};
+use super::{from_cql, to_cql};
+use crate::domain::recipient::{FormerAddress, Lookup, Recipient, WishedAddress};
 
 // The version is the write time of the cells: whatever comes late or again, the newest version stays, without a read
 // and without a lock.
-const UPSERT: &str = "INSERT INTO recipients (user_id, version, name, email, locale) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+const UPSERT: &str = "INSERT INTO recipients (user_id, version, name, email, locale, wish_id, wished_email, \
+     former_emails) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
 // Its write time is the time of day, which is above every version: no snapshot comes back behind it.
 const DELETE: &str = "DELETE FROM recipients WHERE user_id = ?";
-const FIND: &str = "SELECT user_id, version, name, email, locale FROM recipients WHERE user_id = ?";
+const FIND: &str = "SELECT user_id, version, name, email, locale, wish_id, wished_email, former_emails FROM recipients WHERE user_id = ?";
 const MARK_ERASED: &str = "INSERT INTO erased_recipients (user_id, erased_at) VALUES (?, ?)";
 const FIND_ERASED: &str = "SELECT erased_at FROM erased_recipients WHERE user_id = ?";
+
+/// Addresses by when they ceased to be.
+type FormerColumn<T> = BTreeMap<CqlTimestamp, T>;
+
+#[derive(DeserializeRow)]
+struct Row {
+    user_id: Uuid,
+    version: i64,
+    name: String,
+    email: String,
+    locale: String,
+    wish_id: Option<Uuid>,
+    wished_email: Option<String>,
+    former_emails: Option<FormerColumn<String>>,
+}
 
 /// The tables `recipients` and `erased_recipients`.
 pub struct Recipients {
@@ -46,12 +64,21 @@ impl Recipients {
 
     /// Keeps the user, unless a newer version is there.
     pub async fn put(&self, user: &Recipient) -> Result<(), CqlError> {
+        let wished = user.wished.as_ref();
+        let former: FormerColumn<&str> = user
+            .former
+            .iter()
+            .map(|former| (to_cql(former.until), former.email.as_str()))
+            .collect();
         let values = (
             user.user_id,
             user.version,
             &user.name,
             &user.email,
             &user.locale,
+            wished.map(|wished| wished.wish_id),
+            wished.map(|wished| &wished.email),
+            (!former.is_empty()).then_some(former),
             user.version,
         );
         self.session.execute_unpaged(&self.upsert, values).await?;
@@ -81,19 +108,28 @@ impl Recipients {
         if self.is_erased(user_id).await? {
             return Ok(Lookup::Erased);
         }
-        let row: Option<(Uuid, i64, String, String, String)> =
-            cql::first_row(&self.session, &self.find, (user_id,)).await?;
-        Ok(row.map_or(
-            Lookup::Unknown,
-            |(user_id, version, name, email, locale)| {
-                Lookup::Known(Recipient {
-                    user_id,
-                    version,
-                    name,
+        let row = cql::first_row::<Row>(&self.session, &self.find, (user_id,)).await?;
+        Ok(row.map_or(Lookup::Unknown, |row| Lookup::Known(row.into())))
+    }
+}
+
+impl From<Row> for Recipient {
+    fn from(row: Row) -> Self {
+        let wished = row.wish_id.zip(row.wished_email);
+        let former = row.former_emails.into_iter().flatten();
+        Self {
+            user_id: row.user_id,
+            version: row.version,
+            name: row.name,
+            email: row.email,
+            locale: row.locale,
+            wished: wished.map(|(wish_id, email)| WishedAddress { wish_id, email }),
+            former: former
+                .map(|(until, email)| FormerAddress {
                     email,
-                    locale,
+                    until: from_cql(until),
                 })
-            },
-        ))
+                .collect(),
+        }
     }
 }

@@ -11,7 +11,9 @@ use platform::kafka::partition_of;
 use platform::kafka::producer::Producer;
 use schemas::catalog::{EventSnapshot, EventStatus, Venue};
 use schemas::checkout::{IssuedTicket, OrderLine, PaymentConfirmed};
-use schemas::identity::{PasswordResetRequested, SecurityNotice, UserSnapshot};
+use schemas::identity::{
+    EmailChangeRequested, PasswordResetRequested, SecurityNotice, UserSnapshot,
+};
 use schemas::topics::{
     CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
 };
@@ -61,6 +63,13 @@ impl World {
         self.put(IDENTITY_MAIL.name, partition, asked.user_id, asked)
             .await?;
         Ok(derived_id(asked.token_id, &["password-reset"]))
+    }
+
+    /// Somebody wants another address.
+    pub(crate) async fn email_change(&self, asked: &EmailChangeRequested) -> anyhow::Result<()> {
+        let partition = partition_of(asked.user_id, TABLE_PARTITIONS);
+        self.put(IDENTITY_MAIL.name, partition, asked.user_id, asked)
+            .await
     }
 
     /// Something happened to an account.
@@ -142,6 +151,8 @@ pub(crate) fn user(locale: &str) -> UserSnapshot {
         roles: vec!["customer".into()],
         email_verified: true,
         created_at: Timestamp::now().as_micros(),
+        wished_email: None,
+        former_emails: None,
     }
 }
 

@@ -1,11 +1,11 @@
-//! What a mail says about another password.
+//! What a mail says about a change of an account that its owner should hear of.
 
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
-/// An account got another password.
+/// An account was changed: another password, or another address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PasswordChange {
+pub struct AccountChange {
     /// The same however often it is told.
     pub notice_id: Uuid,
     /// Whose account.
