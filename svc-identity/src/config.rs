@@ -52,6 +52,8 @@ pub struct Config {
     pub key_encryption_key: SecretBox<[u8; KEY_BYTES]>,
     /// How long the audit trail is kept (`IDENTITY_AUDIT_KEPT_FOR`).
     pub audit_kept_for: Duration,
+    /// How long a support case is kept that is closed (`IDENTITY_CLOSED_CASES_KEPT_FOR`).
+    pub closed_cases_kept_for: Duration,
     /// Whether who registers is asked by mail to prove the address (`IDENTITY_VERIFY_AT_REGISTRATION`).
     pub verify_at_registration: bool,
     /// Who is made admin at the first start, if anyone.
@@ -127,6 +129,11 @@ impl Config {
         );
         let key_encryption_key = encryption_key(env, KEY_ENCRYPTION_KEY);
         let audit_kept_for = audit_kept_for(env);
+        let closed_cases_kept_for = env.or_in(
+            "IDENTITY_CLOSED_CASES_KEPT_FOR",
+            3 * 365 * DAY,
+            DAY..=3_650 * DAY,
+        );
         let verify_at_registration = env.or("IDENTITY_VERIFY_AT_REGISTRATION", true);
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
@@ -150,6 +157,7 @@ impl Config {
             session_lifetime: session_lifetime?,
             key_encryption_key: key_encryption_key?,
             audit_kept_for: audit_kept_for?,
+            closed_cases_kept_for: closed_cases_kept_for?,
             verify_at_registration: verify_at_registration?,
             first_admin: first_admin?,
             checkout_url: checkout_url?,

@@ -133,6 +133,43 @@ impl Desk {
         Ok((heads, next))
     }
 
+    /// Erases the cases that are closed and have not changed since `long_ago`; again is the same.
+    pub async fn forget_closed(&self, long_ago: Timestamp) -> Result<(), CqlError> {
+        // What was opened later changed later.
+        let mut before = Place {
+            opened_at: long_ago,
+            id: Uuid::nil(),
+        };
+        loop {
+            let closed = [Status::Closed];
+            let found = self.places.in_statuses(&closed, before, ERASED_AT_ONCE);
+            let (places, next) = found.await?;
+            for place in places {
+                self.forget(place, long_ago).await?;
+            }
+            match next {
+                Some(next) => before = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One that somebody changes in this moment stays.
+    async fn forget(&self, place: Place, long_ago: Timestamp) -> Result<(), CqlError> {
+        let Some(case) = self.cases.find_newest(place.id).await? else {
+            return Ok(());
+        };
+        let head = &case.head;
+        let is_due = head.status == Status::Closed && head.changed_at < long_ago;
+        if is_due && self.cases.erase(&case, new_id()).await? {
+            let after = head.version + 1;
+            let status = Status::Closed;
+            self.places.remove_in_status(place, status, after).await?;
+            self.places.remove_of_user(head.user_id, place).await?;
+        }
+        Ok(())
+    }
+
     /// Erases every case of a user; again is the same.
     pub async fn erase_of(&self, user_id: Uuid) -> Result<(), CqlError> {
         let mut before = Place::newest(Timestamp::now());

@@ -247,7 +247,7 @@ pub async fn run(
         passwords,
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
-        desk,
+        desk: Arc::clone(&desk),
         checkout,
         mailer,
         tokens: Arc::clone(&tokens),
@@ -271,6 +271,11 @@ pub async fn run(
         tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
         tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
         tokio::spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone())),
+        tokio::spawn(jobs::forget_cases::run(
+            desk,
+            config.closed_cases_kept_for,
+            stop_jobs.clone(),
+        )),
         tokio::spawn(jobs::reload_keys::run(
             tokens,
             key_store,

@@ -18,6 +18,7 @@ mod hash_cost;
 mod keys;
 mod limits;
 mod mail_links;
+mod old_cases;
 mod own;
 mod passwords;
 mod profile;
