@@ -53,7 +53,7 @@ const CHANNELS: &[Channel] = &[
     ),
     channel(CATALOG_INVENTORY, EVENT_OR_VOUCHER, CATALOG, &[CHECKOUT]),
     channel(CHECKOUT_COMMANDS, "event_id", CHECKOUT, &[CHECKOUT]),
-    channel(CHECKOUT_ORDERS, "order_id", CHECKOUT, &[CHECKOUT]),
+    channel(CHECKOUT_ORDERS, "order_id", CHECKOUT, &[CHECKOUT, MAILER]),
     channel(CHECKOUT_PAYMENTS, "order_id", CHECKOUT, &[CHECKOUT, MAILER]),
     channel(
         CHECKOUT_STOCK,

@@ -16,8 +16,8 @@ use super::records::{FactRecord, fact_out};
 use super::state_records as state;
 use super::voucher_records::{state_key, uses_out};
 use crate::domain::books::Changes;
-use crate::domain::command::Fact;
 use crate::domain::event_book::EventBook;
+use crate::domain::fact::Fact;
 use crate::domain::voucher::VoucherKey;
 
 /// CloudEvents source of all records of this service.

@@ -9,6 +9,7 @@ use platform::ids::derived_id;
 use uuid::Uuid;
 
 use super::account_link::{AccountLink, LinkKind};
+use super::ended_order::{EndReason, EndedOrder};
 use super::order::PaidOrder;
 use super::password_change::PasswordChange;
 
@@ -78,6 +79,10 @@ names! {
     Template {
         /// The order is paid, here are the tickets.
         PaymentConfirmed "payment-confirmed",
+        /// The event is cancelled, and your order with it.
+        EventCancelled "event-cancelled",
+        /// Your order was taken back.
+        OrderRefunded "order-refunded",
         /// Please prove that this is your address.
         EmailVerification "email-verification",
         /// Here you can choose a new password.
@@ -92,6 +97,8 @@ names! {
 pub enum Cause {
     /// An order was paid.
     PaymentConfirmed(PaidOrder),
+    /// An order ended before its time.
+    OrderEnded(EndedOrder),
     /// A link is to prove who reads mail at an address.
     Link(AccountLink),
     /// An account has another password.
@@ -103,6 +110,7 @@ impl Cause {
     pub fn notification_id(&self) -> Uuid {
         let about = match self {
             Self::PaymentConfirmed(order) => order.id,
+            Self::OrderEnded(order) => order.id,
             Self::Link(link) => link.token_id,
             Self::PasswordChanged(change) => change.notice_id,
         };
@@ -113,6 +121,10 @@ impl Cause {
     pub const fn template(&self) -> Template {
         match self {
             Self::PaymentConfirmed(_) => Template::PaymentConfirmed,
+            Self::OrderEnded(order) => match order.reason {
+                EndReason::EventCancelled => Template::EventCancelled,
+                EndReason::Refunded => Template::OrderRefunded,
+            },
             Self::Link(link) => match link.kind {
                 LinkKind::VerifyEmail => Template::EmailVerification,
                 LinkKind::ResetPassword => Template::PasswordReset,
@@ -125,6 +137,7 @@ impl Cause {
     pub const fn user_id(&self) -> Uuid {
         match self {
             Self::PaymentConfirmed(order) => order.user_id,
+            Self::OrderEnded(order) => order.user_id,
             Self::Link(link) => link.user_id,
             Self::PasswordChanged(change) => change.user_id,
         }
@@ -134,6 +147,7 @@ impl Cause {
     pub const fn order_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.id),
+            Self::OrderEnded(order) => Some(order.id),
             Self::Link(_) | Self::PasswordChanged(_) => None,
         }
     }
@@ -142,6 +156,7 @@ impl Cause {
     pub const fn event_id(&self) -> Option<Uuid> {
         match self {
             Self::PaymentConfirmed(order) => Some(order.event_id),
+            Self::OrderEnded(order) => Some(order.event_id),
             Self::Link(_) | Self::PasswordChanged(_) => None,
         }
     }
@@ -149,7 +164,7 @@ impl Cause {
     /// Whether the message says nothing any more that is of use: its link has died.
     pub fn is_dead(&self, now: Timestamp) -> bool {
         match self {
-            Self::PaymentConfirmed(_) | Self::PasswordChanged(_) => false,
+            Self::PaymentConfirmed(_) | Self::OrderEnded(_) | Self::PasswordChanged(_) => false,
             Self::Link(link) => link.expires_at <= now,
         }
     }

@@ -1,6 +1,7 @@
 //! svc-mailer on a real stack. `make test` starts one and names it to the tests.
 
 mod account_mail;
+mod ended_orders;
 mod history;
 mod mail_server;
 mod notices;

@@ -8,8 +8,9 @@ use platform::money::Money;
 
 use super::{Decision, paid, refuse_late};
 use crate::domain::books::{CommandEffect, Desk};
-use crate::domain::command::{Answer, Fact, PlaceOrder, Refusal};
+use crate::domain::command::{Answer, PlaceOrder, Refusal};
 use crate::domain::event_book::{EventBook, SaleStatus};
+use crate::domain::fact::Fact;
 use crate::domain::order::{Hold, Line, Order, Status};
 use crate::domain::voucher::UsedVoucher;
 use crate::planted::{Bug, planted};

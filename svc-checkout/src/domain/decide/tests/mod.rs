@@ -18,10 +18,11 @@ use uuid::Uuid;
 use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
-    Answer, CancelOrder, Command, Fact, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
+    Answer, CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
     RefundOrder, Refusal, SettlePayment, StartPayment,
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use crate::domain::fact::{EndReason, Fact};
 use crate::domain::order::{Order, Status};
 use crate::domain::voucher::{Reduction, VoucherCode, VoucherOffer, WantedVoucher};
 

@@ -20,7 +20,9 @@ impl Witness {
     pub(super) fn see(&mut self, facts: &[Fact]) {
         for fact in facts {
             let order = match fact {
-                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled(order) => order,
+                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled { order, .. } => {
+                    order
+                }
                 Fact::Confirmed(order) => {
                     let row = OrderRow::from((**order).clone());
                     self.paid_rows.insert(order.id, row);
