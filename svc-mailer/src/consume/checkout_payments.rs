@@ -7,7 +7,7 @@ use schemas::checkout::PaymentConfirmed;
 use super::{Handled, deliver, money};
 use crate::app::App;
 use crate::domain::notification::Cause;
-use crate::domain::order::{PaidOrder, Ticket};
+use crate::domain::order::{PaidOrder, Ticket, UsedVoucher};
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record
@@ -34,6 +34,14 @@ fn read(record: PaymentConfirmed) -> Result<PaidOrder, Outcome> {
         user_id: record.user_id,
         number: record.number,
         tickets: tickets.collect::<Result<_, _>>()?,
+        voucher: record.voucher.map(used).transpose()?,
         total: money(&record.total)?,
+    })
+}
+
+fn used(voucher: schemas::checkout::UsedVoucher) -> Result<UsedVoucher, Outcome> {
+    Ok(UsedVoucher {
+        discount: money(&voucher.discount)?,
+        code: voucher.code,
     })
 }

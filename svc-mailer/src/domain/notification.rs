@@ -337,6 +337,7 @@ mod tests {
             user_id: Uuid::from_u128(3),
             number: "O-1".into(),
             tickets: Vec::new(),
+            voucher: None,
             total: Money::zero(Currency::EUR),
         });
         let claim = claim.map(|(holder, until)| Claim {

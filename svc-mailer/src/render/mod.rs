@@ -184,6 +184,10 @@ impl Renderer {
             event => event_values(language, event),
             order => context! {
                 number => &order.number,
+                voucher => order.voucher.as_ref().map(|used| context! {
+                    code => &used.code,
+                    discount => amount::format(used.discount, language),
+                }),
                 total => amount::format(order.total, language),
                 url => self.order_url(order.id),
             },

@@ -16,7 +16,7 @@ use super::from_cql;
 use crate::domain::account_link::{AccountLink, LinkKind};
 use crate::domain::ended_order::{EndReason, EndedOrder};
 use crate::domain::notification::{Cause, Claim, Content, Notification};
-use crate::domain::order::{PaidOrder, Ticket};
+use crate::domain::order::{PaidOrder, Ticket, UsedVoucher};
 use crate::domain::password_change::PasswordChange;
 
 #[derive(DeserializeRow)]
@@ -118,7 +118,15 @@ struct PaidOrderColumn {
     user_id: Uuid,
     number: String,
     tickets: Vec<TicketColumn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    voucher: Option<VoucherColumn>,
     total: Money,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VoucherColumn {
+    code: String,
+    discount: Money,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -189,6 +197,10 @@ impl From<&PaidOrder> for PaidOrderColumn {
             user_id: order.user_id,
             number: order.number.clone(),
             tickets: tickets.collect(),
+            voucher: order.voucher.as_ref().map(|used| VoucherColumn {
+                code: used.code.clone(),
+                discount: used.discount,
+            }),
             total: order.total,
         }
     }
@@ -207,6 +219,10 @@ impl From<PaidOrderColumn> for PaidOrder {
             user_id: order.user_id,
             number: order.number,
             tickets: tickets.collect(),
+            voucher: order.voucher.map(|used| UsedVoucher {
+                code: used.code,
+                discount: used.discount,
+            }),
             total: order.total,
         }
     }
@@ -270,7 +286,7 @@ mod tests {
     #[test]
     fn a_cause_survives_its_column() {
         let price = Money::new(2_500, Currency::EUR);
-        let cause = Cause::PaymentConfirmed(PaidOrder {
+        let order = PaidOrder {
             id: Uuid::from_u128(1),
             event_id: Uuid::from_u128(2),
             user_id: Uuid::from_u128(3),
@@ -280,12 +296,23 @@ mod tests {
                 kind: "vip".into(),
                 price,
             }],
+            voucher: None,
             total: price,
-        });
+        };
+        let cause = Cause::PaymentConfirmed(order.clone());
         let text = write_cause(&cause).unwrap();
         // Written down: rows in this form exist.
         insta::assert_snapshot!(text, @r#"{"payment_confirmed":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","tickets":[{"number":7,"kind":"vip","price":{"amount":2500,"currency":"EUR"}}],"total":{"amount":2500,"currency":"EUR"}}}"#);
         assert_eq!(read_cause(&text).unwrap(), cause);
+        let with_voucher = Cause::PaymentConfirmed(PaidOrder {
+            voucher: Some(UsedVoucher {
+                code: "EARLY-10".into(),
+                discount: price,
+            }),
+            ..order
+        });
+        let text = write_cause(&with_voucher).unwrap();
+        assert_eq!(read_cause(&text).unwrap(), with_voucher);
     }
 
     #[test]
