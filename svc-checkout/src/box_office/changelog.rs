@@ -21,7 +21,7 @@ use crate::domain::fact::Fact;
 use crate::domain::voucher::VoucherKey;
 
 /// CloudEvents source of all records of this service.
-pub(super) const SOURCE: &str = "/svc-checkout";
+pub(crate) const SOURCE: &str = "/svc-checkout";
 
 /// One record to produce; no payload is a tombstone.
 pub struct Output {

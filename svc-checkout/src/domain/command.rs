@@ -22,6 +22,8 @@ pub struct PlaceOrder {
     pub lines: Vec<(Uuid, i64)>,
     /// The voucher that the buyer names.
     pub voucher: Option<WantedVoucher>,
+    /// For a guest of the organizer: it costs nothing, whatever the price and the sale window.
+    pub complimentary: bool,
     /// Body of the request.
     pub fingerprint: Fingerprint,
     /// The client has gone after this time.

@@ -322,6 +322,7 @@ fn place(fingerprint: [u8; 32]) -> Command {
         user_id: BUYER,
         lines: vec![(TICKET_TYPE, 2)],
         voucher: None,
+        complimentary: false,
         fingerprint,
         not_after: Timestamp::MAX,
     })

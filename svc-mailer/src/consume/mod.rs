@@ -1,6 +1,7 @@
 //! The topics this service reads. Every handler is idempotent: records come again.
 
 pub mod catalog_events;
+pub mod checkout_guests;
 pub mod checkout_orders;
 pub mod checkout_payments;
 pub mod identity_mail;
@@ -15,8 +16,8 @@ use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, Outcome};
 use platform::money::{Currency, CurrencyError, Money};
 use schemas::Micros;
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES,
-    IDENTITY_USERS,
+    CATALOG_EVENTS, CHECKOUT_GUESTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL,
+    IDENTITY_NOTICES, IDENTITY_USERS,
 };
 use uuid::Uuid;
 
@@ -46,7 +47,11 @@ pub fn public_topics() -> ConsumerSpec {
 pub fn personal_topics() -> ConsumerSpec {
     ConsumerSpec {
         group: GROUP.to_owned(),
-        topics: vec![IDENTITY_USERS.name, IDENTITY_MAIL.name],
+        topics: vec![
+            IDENTITY_USERS.name,
+            IDENTITY_MAIL.name,
+            CHECKOUT_GUESTS.name,
+        ],
         personal: true,
     }
 }
@@ -73,6 +78,8 @@ impl Handler for Records {
             catalog_events::handle(&self.app, record).await
         } else if record.topic == IDENTITY_NOTICES.name {
             identity_notices::handle(&self.app, record).await
+        } else if record.topic == CHECKOUT_GUESTS.name {
+            checkout_guests::handle(&self.app, record).await
         } else if record.topic == IDENTITY_MAIL.name {
             identity_mail::handle(&self.app, record).await
         } else {

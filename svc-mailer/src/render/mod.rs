@@ -188,6 +188,7 @@ impl Renderer {
                     code => &used.code,
                     discount => amount::format(used.discount, language),
                 }),
+                is_free => order.total.amount == 0,
                 total => amount::format(order.total, language),
                 url => self.order_url(order.id),
             },

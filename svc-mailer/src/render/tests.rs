@@ -195,6 +195,26 @@ fn in_spanish() {
 }
 
 #[test]
+fn what_cost_nothing_was_not_paid() {
+    for kinds in [&["vip"][..], &["vip", "vip"]] {
+        for (locale, payment) in [("en", "payment"), ("fr", "paiement"), ("es", "pago")] {
+            let order = PaidOrder {
+                total: Money::zero(Currency::EUR),
+                ..order(kinds)
+            };
+            let event = event("Night of the Proms");
+            let about = About::PaidOrder(&order, &event);
+            let free = renderer().render(&about, &recipient("Alice", locale));
+            let (free, paid) = (free.unwrap(), mail(locale, kinds));
+            for (free, paid) in [(&free.text, &paid.text), (&free.html, &paid.html)] {
+                assert!(paid.contains(payment), "{paid}");
+                assert!(!free.contains(payment), "{free}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_total_follows_from_what_is_said_above_it() {
     let order = PaidOrder {
         voucher: Some(UsedVoucher {

@@ -1,6 +1,7 @@
 //! The table of what an order can do, row by row, and random histories that must keep the sums.
 
 mod cancelled_event;
+mod guests;
 mod histories;
 mod limits;
 mod quantities;
@@ -158,9 +159,20 @@ impl Hall {
             user_id: user(buyer),
             lines: lines.to_vec(),
             voucher: None,
+            complimentary: false,
             fingerprint: [u8::try_from(lines.len()).unwrap_or(0); 32],
             not_after: self.now + Duration::from_secs(5),
         })
+    }
+
+    fn guest_command(&self, command: u128, guest: u128, ticket_type: Uuid) -> Command {
+        match self.place_command(command, guest, &[(ticket_type, 1)]) {
+            Command::PlaceOrder(place) => Command::PlaceOrder(PlaceOrder {
+                complimentary: true,
+                ..place
+            }),
+            other => other,
+        }
     }
 
     fn order(&mut self, command: u128, buyer: u128, lines: &[(Uuid, i64)]) -> Arc<Order> {

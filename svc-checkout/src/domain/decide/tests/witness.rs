@@ -61,6 +61,18 @@ impl Witness {
         }
     }
 
+    /// An order that was placed, once.
+    pub(super) fn note(&mut self, decided: Result<Decision, Refusal>) {
+        if let Ok(Decision {
+            answer: Answer::Order(order),
+            ..
+        }) = decided
+            && !self.orders.iter().any(|known| known.id == order.id)
+        {
+            self.orders.push(order);
+        }
+    }
+
     /// A use is taken with the hold and comes back with it; a refund keeps it.
     fn count_use(&mut self, before: Option<Status>, order: &Order) {
         let Some(used) = &order.voucher else { return };
