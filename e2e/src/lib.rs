@@ -24,6 +24,7 @@ pub mod asyncapi;
 pub mod control;
 pub mod events;
 pub mod flash_sale;
+pub mod guests;
 pub mod mailbox;
 pub mod orders;
 pub mod records;

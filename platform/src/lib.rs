@@ -1,5 +1,5 @@
 //! What every service needs to be a service: configuration, logs and metrics, HTTP with problems, callers and their
-//! roles, shutdown, Kafka and CQL.
+//! roles, what people are called, shutdown, Kafka and CQL.
 //!
 //! No rule about tickets lives here: a service could be about something else and use this crate unchanged. What each
 //! module must never let happen stands at its top.
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod intent;
 pub mod kafka;
 pub mod money;
+pub mod person;
 pub mod run;
 pub mod shutdown;
 pub mod telemetry;

@@ -83,6 +83,9 @@ pub const CHECKOUT_PAYMENTS: Topic =
 pub const CHECKOUT_STOCK: Topic = topic("checkout.stock", Kind::Table, Partitions::ByEvent);
 /// The box office's own state.
 pub const CHECKOUT_STATE: Topic = topic("checkout.state", Kind::StateTable, Partitions::ByEvent);
+/// Guests: buyers without an account.
+pub const CHECKOUT_GUESTS: Topic =
+    topic("checkout.guests", Kind::PersonalTable, Partitions::ByEvent);
 /// Never holds a record: a leaving box office subscribes to it to hand its partitions over.
 pub const CHECKOUT_DRAIN: Topic = topic(
     "checkout.drain",

@@ -10,6 +10,7 @@ use crate::box_office::inventory::InventoryTable;
 use crate::box_office::memory::Memory;
 use crate::box_office::sold_out::SoldOut;
 use crate::box_office::vouchers::VoucherTable;
+use crate::guest_topic::GuestTopic;
 use crate::payment::Cashier;
 use crate::payment::stripe::webhook::Webhooks;
 use crate::store::events::EventStore;
@@ -35,6 +36,8 @@ pub struct App {
     pub orders: Arc<OrderStore>,
     /// What tickets say of their events.
     pub events: Arc<EventStore>,
+    /// Who the buyers without an account are.
+    pub guests: Arc<GuestTopic>,
     /// Payments.
     pub cashier: Arc<Cashier>,
     /// What Stripe tells by itself, where it is the provider.

@@ -6,6 +6,7 @@ pub mod box_office;
 pub mod config;
 pub mod consume;
 pub mod domain;
+pub mod guest_topic;
 pub mod http;
 pub mod jobs;
 pub mod payment;
@@ -23,15 +24,17 @@ use platform::auth::Verifier;
 use platform::avro::{DecodeError, Registry};
 use platform::cql;
 use platform::http::{admin, server};
+use platform::intent::Intents;
 use platform::kafka::consumer::{self, ConsumerSpec};
+use platform::kafka::producer::Producer;
 use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
-use schemas::checkout::CommandReply;
+use schemas::checkout::{CommandReply, GuestSnapshot};
 use schemas::topics::{
-    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_ORDERS,
-    CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
+    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_GUESTS,
+    CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -53,11 +56,13 @@ use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
 use config::{Config, PaymentConfig, StoresConfig};
+use guest_topic::GuestTopic;
 use payment::stripe::client::Client;
 use payment::stripe::signature::Signatures;
 use payment::stripe::webhook::Webhooks;
 use payment::{Cashier, Provider, Simulated, Stripe};
 use store::events::EventStore;
+use store::guests::GuestStore;
 use store::orders::OrderStore;
 use store::simulated_charges::ChargeStore;
 use store::stripe_payments::StripePaymentStore;
@@ -72,6 +77,7 @@ const OWN_TOPICS: &[Topic] = &[
     CHECKOUT_STATE,
     CHECKOUT_DRAIN,
     CHECKOUT_REPLIES,
+    CHECKOUT_GUESTS,
 ];
 
 /// Creates tables and topics and registers the records.
@@ -82,6 +88,7 @@ pub async fn migrate(config: &StoresConfig) -> anyhow::Result<()> {
     CommandEncoders::register(&registry).await?;
     Changelog::register(&registry).await?;
     registry.register::<CommandReply>().await?;
+    registry.register::<GuestSnapshot>().await?;
     topics::create(&config.kafka, OWN_TOPICS).await?;
     topics::create_dead_letter(&config.kafka, CHECKOUT_COMMANDS.name, box_office::GROUP).await?;
     topics::create_dead_letter(
@@ -201,6 +208,20 @@ pub async fn run(
     tasks.spawn(refunds_of_events.run(background.clone()));
     spawn_events(&mut tasks, &config, &registry, &events, background);
 
+    let producer = Producer::new(&config.kafka.brokers, &config.engine.instance_name)?;
+    let guests = Arc::new(GuestTopic {
+        producer: producer.clone(),
+        encoder: registry.register().await?,
+        event_partitions: config.kafka.event_partitions,
+        guests: GuestStore::new(Arc::clone(&session)).await?,
+        orders: Arc::clone(&orders),
+        intents: Intents::new(Arc::clone(&session)).await?,
+    });
+    tasks.spawn(jobs::publish_guests::run(
+        Arc::clone(&guests),
+        shutdown.token(),
+    ));
+
     let (committed, batches) = mpsc::channel(BACKLOG + RESERVE);
     let projector = tokio::spawn(projector::run(
         batches,
@@ -261,6 +282,7 @@ pub async fn run(
         vouchers,
         orders,
         events,
+        guests,
         cashier,
         stripe_webhooks,
         ticket_signer,
@@ -280,6 +302,7 @@ pub async fn run(
     projector.await?;
     tasks.abort_all();
     tokio::task::spawn_blocking(move || box_office.flush()).await?;
+    tokio::task::spawn_blocking(move || producer.flush()).await??;
     Ok(())
 }
 

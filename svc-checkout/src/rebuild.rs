@@ -17,7 +17,7 @@ use scylla::client::session::Session;
 use crate::box_office::projector::{Projection, read_fact};
 use crate::config::StoresConfig;
 use crate::consume::catalog_events::info_of;
-use crate::domain::command::Fact;
+use crate::domain::fact::Fact;
 use crate::store;
 use crate::store::events::EventStore;
 use crate::store::orders::OrderStore;

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{orders, payments, quantities, tickets, webhooks};
+use crate::http::{attendees, orders, payments, quantities, tickets, webhooks};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -29,6 +29,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(payments::pay))
         .merge(api_of_webhooks())
         .routes(routes!(tickets::list))
+        .routes(routes!(attendees::add))
+        .routes(routes!(attendees::erase))
 }
 
 fn api_of_webhooks() -> OpenApiRouter<App> {

@@ -34,8 +34,8 @@ use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
-    MAILER_NOTIFICATIONS, Topic,
+    CATALOG_EVENTS, CHECKOUT_GUESTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL,
+    IDENTITY_NOTICES, IDENTITY_USERS, MAILER_NOTIFICATIONS, Topic,
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
@@ -72,8 +72,10 @@ const MIGRATIONS: [Migration; 2] = [
     },
 ];
 const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
-const READ_TOPICS: [Topic; 5] = [
+const READ_TOPICS: [Topic; 7] = [
     CHECKOUT_PAYMENTS,
+    CHECKOUT_ORDERS,
+    CHECKOUT_GUESTS,
     IDENTITY_USERS,
     IDENTITY_MAIL,
     IDENTITY_NOTICES,

@@ -80,6 +80,7 @@ impl Encoders {
             fingerprint: order.fingerprint.to_vec(),
             not_after: Timestamp::now().as_micros(),
             voucher: None,
+            complimentary: None,
         })
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use e2e::events::concert;
 use e2e::users::{fresh_email, register};
-use e2e::{Call, PASSWORD, TicketType, User, orders, vouchers};
+use e2e::{Call, PASSWORD, TicketType, User, guests, orders, vouchers};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::ids::new_id;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ const LAST_CALLS: [&str; 3] = [
 ];
 
 /// What the call needs to succeed when it is made by who may.
-async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
+async fn body(world: &World, call: &str, thing: Thing) -> anyhow::Result<Value> {
     let stack = &world.stack;
     Ok(match call {
         "POST /v1/users" => {
@@ -66,6 +66,7 @@ async fn body(world: &World, call: &str) -> anyhow::Result<Value> {
         "PUT /v1/events/{id}/ticket-types/{ticket_type_id}" => TicketType::general(20).body(),
         "POST /v1/events/{id}/vouchers" => vouchers::half(&new_id().simple().to_string(), 5),
         "PUT /v1/events/{id}/vouchers/{code}" => vouchers::half(VOUCHER, 6),
+        "POST /v1/events/{id}/attendees" => guests::body(&fresh_email("guest"), thing.part),
         "POST /v1/orders" => {
             orders::order_body(world.on_sale.id, &[(world.on_sale.ticket_types[0], 1)])
         }
@@ -86,11 +87,12 @@ async fn prepared(
     let path = path
         .replace("{id}", &thing.id.to_string())
         .replace("{user_id}", &thing.id.to_string())
-        .replace("{ticket_type_id}", &thing.ticket_type.to_string())
+        .replace("{ticket_type_id}", &thing.part.to_string())
+        .replace("{guest_id}", &thing.part.to_string())
         .replace("{code}", VOUCHER);
     let mut call = world.stack.gateway().call(method.parse()?, path);
     call = call.if_match("*").idempotency_key(&new_id().to_string());
-    let body = body(world, &row.call).await?;
+    let body = body(world, &row.call, thing).await?;
     if !body.is_null() {
         call = call.json(&body);
     }

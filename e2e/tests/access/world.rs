@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 use e2e::events::concert;
-use e2e::users::id_of;
+use e2e::users::{fresh_email, id_of};
 use e2e::wait::SOON;
-use e2e::{PublishedEvent, Stack, TicketType, User, eventually, orders, vouchers};
+use e2e::{PublishedEvent, Stack, TicketType, User, eventually, guests, orders, vouchers};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,8 +18,8 @@ pub(crate) const VOUCHER: &str = "ACCESS";
 pub(crate) struct Thing {
     /// `{id}` of the path, or `{user_id}`.
     pub(crate) id: Uuid,
-    /// `{ticket_type_id}` of the path, where the thing has one.
-    pub(crate) ticket_type: Uuid,
+    /// `{ticket_type_id}` or `{guest_id}`, where the thing has one.
+    pub(crate) part: Uuid,
 }
 
 /// The callers and what they have.
@@ -56,7 +56,7 @@ impl World {
     /// Makes a new one of what the page calls `about`.
     pub(crate) async fn make(&self, about: &str) -> anyhow::Result<Thing> {
         let nothing = Uuid::nil();
-        let (id, ticket_type) = match about {
+        let (id, part) = match about {
             "" => (nothing, nothing),
             "a draft" => self.draft().await?,
             "a published event" => {
@@ -64,6 +64,15 @@ impl World {
                 let types = [TicketType::general(10), TicketType::vip(10)];
                 let event = self.stack.published_event(organizer, &types).await?;
                 (event.id, event.ticket_types[0])
+            }
+            "a guest" => {
+                let organizer = self.caller(ORGANIZER)?;
+                let email = fresh_email("guest");
+                let body = guests::body(&email, self.on_sale.ticket_types[0]);
+                let checkout = self.stack.checkout();
+                let guest = guests::list(checkout, organizer, self.on_sale.id, &body);
+                let guest = id_of(&guest.send().await?.expect(201)?)?;
+                (self.on_sale.id, guest)
             }
             "a voucher" => {
                 let (event, ticket_type) = self.draft().await?;
@@ -85,7 +94,7 @@ impl World {
             "a user" => (self.stack.customer().await?.id, nothing),
             other => anyhow::bail!("nobody knows how to make {other:?}"),
         };
-        Ok(Thing { id, ticket_type })
+        Ok(Thing { id, part })
     }
 
     async fn draft(&self) -> anyhow::Result<(Uuid, Uuid)> {

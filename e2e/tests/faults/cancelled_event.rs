@@ -1,22 +1,30 @@
-//! The only svc-checkout dies while it takes back the orders of a cancelled event.
+//! A service dies while a cancelled event comes to its end: the only svc-checkout among the refunds, or the only mailer
+//! among the mails.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::orders::{CARD_PAID, pay, place};
 use e2e::users::id_of;
 use e2e::wait::SOON;
-use e2e::{Role, Stack, TicketType, eventually};
+use e2e::{Mail, PublishedEvent, Role, Stack, TicketType, User, eventually};
 use futures::future::try_join_all;
+use mail_parser::MessageParser;
+use platform::ids::derived_id;
 use schemas::checkout::{OrderRefunded, PaymentRefundDue, PaymentRefunded};
-use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_PAYMENTS};
+use schemas::mailer::NotificationSent;
+use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, MAILER_NOTIFICATIONS};
 use uuid::Uuid;
 
 use crate::{TURN, stack_command};
 
 const CHECKOUT: &str = "svc-checkout";
+const MAILER: &str = "svc-mailer";
 /// So many that some are left when the first one is refunded.
 const ORDERS: usize = 240;
+/// So many that some are not told yet when the first one is.
+const TOLD: usize = 96;
 const AT_ONCE: usize = 16;
 const ALL_REFUNDED: Duration = Duration::from_secs(90);
 
@@ -35,41 +43,115 @@ async fn refunds(stack: &Stack, orders: &[Uuid]) -> anyhow::Result<[usize; 3]> {
     Ok(counts)
 }
 
+/// A buyer with paid orders of an event.
+struct Sale {
+    stack: Stack,
+    organizer: User,
+    event: PublishedEvent,
+    buyer: User,
+    /// Id and number.
+    orders: Vec<(Uuid, String)>,
+}
+
+impl Sale {
+    async fn of(count: usize) -> anyhow::Result<Self> {
+        let stack = Stack::from_env();
+        let organizer = stack.user(&[Role::Organizer]).await?;
+        let ticket_types = [TicketType::general(1_000)];
+        let event = stack.published_event(&organizer, &ticket_types).await?;
+        let buyer = stack.customer().await?;
+        let mut sale = Self {
+            stack,
+            organizer,
+            event,
+            buyer,
+            orders: Vec::new(),
+        };
+        while sale.orders.len() < count {
+            let bought = try_join_all((0..AT_ONCE).map(|_| sale.buy())).await?;
+            sale.orders.extend(bought);
+        }
+        Ok(sale)
+    }
+
+    async fn buy(&self) -> anyhow::Result<(Uuid, String)> {
+        let checkout = self.stack.checkout();
+        let lines = [(self.event.ticket_types[0], 1)];
+        let order = place(checkout, &self.buyer, self.event.id, &lines);
+        let order = order.send().await?.expect(201)?;
+        let id = id_of(&order)?;
+        let paid = pay(checkout, &self.buyer, id, CARD_PAID).send().await?;
+        paid.expect(200)?;
+        let number = order["number"].as_str().context("a number")?;
+        Ok((id, number.to_owned()))
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        self.orders.iter().map(|(id, _)| *id).collect()
+    }
+
+    async fn call_off(&self) -> anyhow::Result<()> {
+        let path = format!("/v1/events/{}/cancel", self.event.id);
+        let cancel = self.stack.catalog().post(path).by(&self.organizer);
+        cancel.send().await?.expect(200)?;
+        Ok(())
+    }
+
+    /// Waits until a mail about each order is out.
+    async fn await_mails(&self) -> anyhow::Result<()> {
+        let wanted: HashSet<String> = self.orders.iter().map(|(id, _)| mail_id(*id)).collect();
+        let mut sent = self.stack.records(MAILER_NOTIFICATIONS.name)?;
+        let mut told = HashSet::new();
+        while told != wanted {
+            let record = sent
+                .wait_for("a mail about each order", ALL_REFUNDED, |record| {
+                    record.is::<NotificationSent>() && wanted.contains(&record.key)
+                })
+                .await?;
+            told.insert(record.key);
+        }
+        Ok(())
+    }
+
+    /// The mails about the end of each order.
+    async fn mails(&self) -> anyhow::Result<Vec<Vec<Mail>>> {
+        let mails = self.stack.mailbox().to(&self.buyer.email).await?;
+        let ended = |mail: &&Mail| mail.subject.starts_with("Cancelled: ");
+        let about = |number: &str| -> Vec<Mail> {
+            let of_order = mails.iter().filter(ended).filter(|mail| mail.says(number));
+            of_order.cloned().collect()
+        };
+        Ok(self
+            .orders
+            .iter()
+            .map(|(_, number)| about(number))
+            .collect())
+    }
+}
+
+/// The key of the record that the mail about an order of a cancelled event is out.
+fn mail_id(order: Uuid) -> String {
+    derived_id(order, &["event-cancelled"]).to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_among_the_refunds_of_a_cancelled_event_leaves_none_out() -> anyhow::Result<()> {
     let _turn = TURN.lock().await;
-    let stack = Stack::from_env();
-    let organizer = stack.user(&[Role::Organizer]).await?;
-    let ticket_types = [TicketType::general(1_000)];
-    let event = stack.published_event(&organizer, &ticket_types).await?;
-    let buyer = stack.customer().await?;
-    let buy = async |_: usize| -> anyhow::Result<Uuid> {
-        let lines = [(event.ticket_types[0], 1)];
-        let order = place(stack.checkout(), &buyer, event.id, &lines);
-        let id = id_of(&order.send().await?.expect(201)?)?;
-        let paid = pay(stack.checkout(), &buyer, id, CARD_PAID).send().await?;
-        paid.expect(200)?;
-        Ok(id)
-    };
-    let mut orders = Vec::new();
-    while orders.len() < ORDERS {
-        orders.extend(try_join_all((0..AT_ONCE).map(&buy)).await?);
-    }
+    let sale = Sale::of(ORDERS).await?;
+    let (stack, orders) = (&sale.stack, &sale.ids());
 
     let mut refunded = stack.records_from_now(CHECKOUT_ORDERS.name)?;
-    let cancel = format!("/v1/events/{}/cancel", event.id);
-    let cancel = stack.catalog().post(cancel).by(&organizer).send().await?;
-    cancel.expect(200)?;
+    sale.call_off().await?;
     refunded
         .wait_for("the first refund", SOON, |record| {
             record.is::<OrderRefunded>() && orders.iter().any(|id| record.key == id.to_string())
         })
         .await?;
     stack_command("kill", CHECKOUT).await?;
-    let [before, ..] = refunds(&stack, &orders).await?;
+    let [before, ..] = refunds(stack, orders).await?;
     stack_command("start", CHECKOUT).await?;
 
-    let path = format!("/v1/events/{}/availability", event.id);
+    let path = format!("/v1/events/{}/availability", sale.event.id);
     eventually(ALL_REFUNDED, "no ticket to be sold", async || {
         let left = stack.catalog().get(&path).send().await?.expect(200)?;
         let left = left["ticket_types"].get(0).context("a ticket type")?;
@@ -77,7 +159,7 @@ async fn kill_9_among_the_refunds_of_a_cancelled_event_leaves_none_out() -> anyh
     })
     .await?;
     let counts = eventually(ALL_REFUNDED, "all money to be paid back", async || {
-        let counts = refunds(&stack, &orders).await?;
+        let counts = refunds(stack, orders).await?;
         Ok((counts[2] >= orders.len()).then_some(counts))
     })
     .await?;
@@ -86,5 +168,38 @@ async fn kill_9_among_the_refunds_of_a_cancelled_event_leaves_none_out() -> anyh
         "each order once, {before} of {} before the kill: {counts:?}",
         orders.len()
     );
+    sale.await_mails().await?;
+    for mails in sale.mails().await? {
+        ensure!(mails.len() == 1, "one mail about each order: {mails:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_among_the_mails_of_a_cancelled_event_leaves_nobody_out() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let sale = Sale::of(TOLD).await?;
+    let stack = &sale.stack;
+    let mut sent = stack.records_from_now(MAILER_NOTIFICATIONS.name)?;
+    sale.call_off().await?;
+    let ids: HashSet<String> = sale.ids().into_iter().map(mail_id).collect();
+    sent.wait_for("the first mail", SOON, |record| ids.contains(&record.key))
+        .await?;
+    stack_command("kill", MAILER).await?;
+    stack_command("start", MAILER).await?;
+    sale.await_mails().await?;
+    for mails in sale.mails().await? {
+        // A mail that was handed over when the mailer died comes again as the same one.
+        let mut message_ids = HashSet::new();
+        for mail in &mails {
+            let source = stack.mailbox().source(mail).await?;
+            let mail = MessageParser::default().parse(&source).context("a mail")?;
+            message_ids.insert(mail.message_id().context("a Message-ID")?.to_owned());
+        }
+        ensure!(
+            message_ids.len() == 1,
+            "one mail about each order: {mails:?}"
+        );
+    }
     Ok(())
 }

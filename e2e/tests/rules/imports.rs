@@ -83,6 +83,7 @@ const DOMAIN_MAY_USE: &[&str] = &[
     "platform::clock",
     "platform::ids",
     "platform::money",
+    "platform::person",
     "platform::text",
     // Sets of numbers.
     "roaring",

@@ -57,6 +57,8 @@ pub struct PlaceOrder {
     pub not_after: Micros,
     /// `None` without one.
     pub voucher: Option<WantedVoucher>,
+    /// For a guest of the organizer: it costs nothing, whatever the price and the sale window. `None`: no.
+    pub complimentary: Option<bool>,
 }
 
 /// What the provider says.

@@ -1,6 +1,7 @@
 //! Records of svc-checkout, a file per topic.
 
 mod commands;
+mod guests;
 mod orders;
 mod payments;
 mod replies;
@@ -8,6 +9,7 @@ mod state;
 mod stock;
 
 pub use commands::*;
+pub use guests::*;
 pub use orders::*;
 pub use payments::*;
 pub use replies::*;

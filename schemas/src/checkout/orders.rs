@@ -31,6 +31,19 @@ pub struct UsedVoucher {
     pub discount: Money,
 }
 
+/// Why an order ended before its time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EndReason {
+    /// A symbol newer than this reader.
+    #[default]
+    Unknown,
+    /// Somebody asked for it: the buyer, or who takes paid orders back.
+    Asked,
+    /// Its event was cancelled.
+    EventCancelled,
+}
+
 /// The buyer, or the end of the event, ended the hold; its stock is free again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
@@ -52,6 +65,12 @@ pub struct OrderCancelled {
     pub cancelled_at: Micros,
     /// `None` without one.
     pub voucher: Option<UsedVoucher>,
+    /// Number of the order, for people; `None` in records of before it was kept.
+    pub number: Option<String>,
+    /// Why; `None` in records of before it was kept.
+    pub reason: Option<EndReason>,
+    /// The payment that was captured while the event was cancelled and goes back; `None` where nothing was paid.
+    pub payment_id: Option<Uuid>,
 }
 
 /// The hold ended unpaid and its stock is free again.
@@ -101,6 +120,10 @@ pub struct OrderRefunded {
     pub refunded_at: Micros,
     /// `None` without one.
     pub voucher: Option<UsedVoucher>,
+    /// Number of the order, for people; `None` in records of before it was kept.
+    pub number: Option<String>,
+    /// Why; `None` in records of before it was kept.
+    pub reason: Option<EndReason>,
 }
 
 /// Tickets are held for a buyer until expires_at.

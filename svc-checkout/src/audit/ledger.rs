@@ -7,7 +7,7 @@ use platform::config::KafkaConfig;
 use platform::kafka::topic_reader::{Place, ReadError, TopicReader};
 use schemas::catalog::{EventInventory, VoucherTerms};
 use schemas::checkout::{
-    IssuedTicket, OrderCancelled, OrderExpired, OrderLine, OrderRefunded, OrderReserved,
+    EndReason, IssuedTicket, OrderCancelled, OrderExpired, OrderLine, OrderRefunded, OrderReserved,
     PaymentConfirmed, PaymentFailed, PaymentRefundDue, PaymentRefunded, StockLevel, UsedVoucher,
     VoucherLevel,
 };
@@ -49,8 +49,12 @@ pub(super) struct Entry {
     pub(super) at: Micros,
     /// A failed payment tells nothing of them.
     pub(super) terms: Option<Terms>,
-    /// Of a payment; the one of a free order has the nil id.
+    /// Of a payment; the one of a free order has the nil id. Of a cancelled order: what was captured and goes back.
     pub(super) payment_id: Option<Uuid>,
+    /// The order's number, where the record tells it.
+    pub(super) number: Option<String>,
+    /// Of an order that was cancelled or taken back, where the record tells it.
+    pub(super) reason: Option<EndReason>,
     /// Of a confirmed payment.
     pub(super) tickets: Vec<IssuedTicket>,
     /// Of a reserved order.
@@ -253,6 +257,8 @@ impl Base {
             at,
             terms,
             payment_id: None,
+            number: None,
+            reason: None,
             tickets: Vec::new(),
             expires_at: None,
             fingerprint: Vec::new(),
@@ -290,6 +296,7 @@ fn reserved(place: Place, record: OrderReserved) -> (Uuid, Entry) {
     let entry = Entry {
         expires_at: Some(record.expires_at),
         fingerprint: record.fingerprint,
+        number: Some(record.number),
         ..base.entry(terms!(record))
     };
     (record.order_id, entry)
@@ -302,13 +309,21 @@ fn expired(place: Place, record: OrderExpired) -> (Uuid, Entry) {
 
 fn cancelled(place: Place, record: OrderCancelled) -> (Uuid, Entry) {
     let base = base!(place, Cancelled, record.cancelled_at);
-    (record.order_id, base.entry(terms!(record)))
+    let entry = Entry {
+        payment_id: record.payment_id,
+        number: record.number,
+        reason: record.reason,
+        ..base.entry(terms!(record))
+    };
+    (record.order_id, entry)
 }
 
 fn refunded(place: Place, record: OrderRefunded) -> (Uuid, Entry) {
     let base = base!(place, Refunded, record.refunded_at);
     let entry = Entry {
         payment_id: record.payment_id,
+        number: record.number,
+        reason: record.reason,
         ..base.entry(terms!(record))
     };
     (record.order_id, entry)
@@ -318,6 +333,7 @@ fn confirmed(place: Place, record: PaymentConfirmed) -> (Uuid, Entry) {
     let base = base!(place, Confirmed, record.confirmed_at);
     let entry = Entry {
         payment_id: Some(record.payment_id),
+        number: Some(record.number),
         tickets: record.tickets,
         ..base.entry(terms!(record))
     };

@@ -51,6 +51,7 @@ pub(super) fn check(
     let mut payments: HashMap<Uuid, Payment<'_>> = HashMap::new();
     confirmed(ledger, &mut payments, found);
     owed(ledger, charges, &mut payments, found);
+    promised_back(ledger, &payments, found);
     paid_back(ledger, &mut payments, found);
     for (payment_id, payment) in &payments {
         let charge = charges.get(payment_id);
@@ -120,6 +121,27 @@ fn owed(
             broken(format!(
                 "payment {payment_id} is owed back, and that much was not charged for its order"
             ));
+        }
+    }
+}
+
+/// Whose order was cancelled while it was paid has been told that the money goes back.
+fn promised_back(ledger: &Ledger, payments: &HashMap<Uuid, Payment<'_>>, found: &mut Found) {
+    for (order_id, entries) in &ledger.orders {
+        for entry in entries.iter().filter(|entry| entry.step == Step::Cancelled) {
+            let Some(payment_id) = entry.payment_id else {
+                continue;
+            };
+            let is_owed = |payment: &Payment<'_>| payment.due.is_some();
+            if !payments.get(&payment_id).is_some_and(is_owed) {
+                found.add(
+                    Promise::MoneyConserved,
+                    payment_id,
+                    format!(
+                        "order {order_id}: cancelled with payment {payment_id}, which is not owed back"
+                    ),
+                );
+            }
         }
     }
 }

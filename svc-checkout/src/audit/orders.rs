@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use schemas::checkout::{IssuedTicket, OrderLine};
+use schemas::catalog::EventStatus;
+use schemas::checkout::{EndReason, IssuedTicket, OrderLine};
 use uuid::Uuid;
 
 use super::ledger::{Entry, Ledger, Step, Terms};
@@ -15,6 +16,7 @@ pub(super) fn check(ledger: &Ledger, found: &mut Found) {
         moves(*order_id, entries, found);
         same_terms(*order_id, entries, found);
         hold(*order_id, entries, found);
+        ended_with_event(ledger, *order_id, entries, found);
         for entry in entries {
             if entry.step == Step::Confirmed {
                 tickets(*order_id, entry, found);
@@ -101,6 +103,7 @@ fn same_terms(order_id: Uuid, entries: &[Entry], found: &mut Found) {
             && entry.user_id == first.user_id
             && entry.place.partition == first.place.partition
             && (entry.terms.is_none() || entry.terms == first.terms)
+            && (entry.number.is_none() || entry.number == first.number)
     });
     if !same {
         found.add(
@@ -156,6 +159,26 @@ fn hold(order_id: Uuid, entries: &[Entry], found: &mut Found) {
                 ),
             );
         }
+    }
+}
+
+/// What ended with its event had an event that was cancelled: its buyer was told so.
+fn ended_with_event(ledger: &Ledger, order_id: Uuid, entries: &[Entry], found: &mut Found) {
+    let with_event = |entry: &&Entry| entry.reason == Some(EndReason::EventCancelled);
+    let Some(entry) = entries.iter().find(with_event) else {
+        return;
+    };
+    let inventory = ledger.inventory.get(&entry.event_id);
+    let newest = inventory.and_then(|versions| versions.iter().max_by_key(|it| it.version));
+    if newest.is_none_or(|newest| newest.status != EventStatus::Cancelled) {
+        found.add(
+            Promise::LegalMoves,
+            order_id,
+            format!(
+                "order {order_id}: ended with its event at {}, and the event goes on",
+                entry.place
+            ),
+        );
     }
 }
 

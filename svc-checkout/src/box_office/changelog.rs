@@ -16,12 +16,12 @@ use super::records::{FactRecord, fact_out};
 use super::state_records as state;
 use super::voucher_records::{state_key, uses_out};
 use crate::domain::books::Changes;
-use crate::domain::command::Fact;
 use crate::domain::event_book::EventBook;
+use crate::domain::fact::Fact;
 use crate::domain::voucher::VoucherKey;
 
 /// CloudEvents source of all records of this service.
-pub(super) const SOURCE: &str = "/svc-checkout";
+pub(crate) const SOURCE: &str = "/svc-checkout";
 
 /// One record to produce; no payload is a tombstone.
 pub struct Output {

@@ -45,6 +45,7 @@ pub fn command_out(command: &Command) -> CommandRecord {
                 })
                 .collect(),
             voucher: command.voucher.as_ref().map(wanted_out),
+            complimentary: command.complimentary.then_some(true),
             fingerprint: command.fingerprint.to_vec(),
             not_after: command.not_after.as_micros(),
         }),
@@ -167,6 +168,7 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
                 })
                 .collect::<Result<_, _>>()?,
             voucher: record.voucher.as_ref().map(wanted_in).transpose()?,
+            complimentary: record.complimentary.unwrap_or(false),
             fingerprint: fingerprint_in(&record.fingerprint)?,
             not_after: Timestamp::from_micros(record.not_after),
         }),

@@ -21,7 +21,8 @@ use super::client::BoxOffice;
 use super::kafka::Reader;
 use super::records::{FactRecord, RecordError, fact_in};
 use super::waiters::Wish;
-use crate::domain::command::{Answer, Fact, Refusal};
+use crate::domain::command::{Answer, Refusal};
+use crate::domain::fact::Fact;
 use crate::planted::{Bug, planted};
 use crate::store::orders::{End, OrderStore};
 
@@ -102,7 +103,7 @@ impl Projection {
             match fact {
                 Fact::Reserved(order) => reserved.push(Arc::clone(order)),
                 Fact::Confirmed(order) => paid.push(Arc::clone(order)),
-                Fact::Expired(order) | Fact::Cancelled(order) => ended.push(End::of(order)),
+                Fact::Expired(order) | Fact::Cancelled { order, .. } => ended.push(End::of(order)),
                 Fact::Refunded(order) => ended.push(End::refunded(order)),
                 Fact::PaymentFailed(failed) => versions.push(failed),
                 // The refund's own entries are in checkout.state; the row does not change.

@@ -9,8 +9,8 @@ use schemas::checkout as record;
 use uuid::Uuid;
 
 use super::voucher_records::{used_in, used_out};
-use crate::domain::command::{Fact, PaymentFailed, RefundOwed, RefundedOrder};
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use crate::domain::fact::{EndReason, Fact, PaymentFailed, RefundOwed, RefundedOrder};
 use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
 
 /// A record that decodes and still says something impossible.
@@ -117,6 +117,22 @@ pub(super) fn sale_status_out(status: SaleStatus) -> EventStatus {
     }
 }
 
+fn end_reason_out(reason: EndReason) -> record::EndReason {
+    match reason {
+        EndReason::Asked => record::EndReason::Asked,
+        EndReason::EventCancelled => record::EndReason::EventCancelled,
+    }
+}
+
+fn end_reason_in(reason: record::EndReason) -> Option<EndReason> {
+    match reason {
+        record::EndReason::Asked => Some(EndReason::Asked),
+        record::EndReason::EventCancelled => Some(EndReason::EventCancelled),
+        // A reason that this version does not know changes nothing about the end.
+        record::EndReason::Unknown => None,
+    }
+}
+
 /// Reads an inventory record.
 pub fn inventory_in(inventory: &EventInventory) -> Result<Inventory, RecordError> {
     let ticket_types = inventory
@@ -194,7 +210,11 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             reserved_at: order.reserved_at.as_micros(),
             expired_at: order.updated_at.as_micros(),
         }),
-        Fact::Cancelled(order) => FactRecord::Cancelled(record::OrderCancelled {
+        Fact::Cancelled {
+            order,
+            reason,
+            payment_id,
+        } => FactRecord::Cancelled(record::OrderCancelled {
             order_id: order.id,
             event_id: order.event_id,
             user_id: order.user_id,
@@ -204,6 +224,9 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             voucher: used_out(order.voucher.as_ref()),
             reserved_at: order.reserved_at.as_micros(),
             cancelled_at: order.updated_at.as_micros(),
+            number: Some(order.number()),
+            reason: reason.map(end_reason_out),
+            payment_id: *payment_id,
         }),
         Fact::Refunded(order) => FactRecord::Refunded(record::OrderRefunded {
             order_id: order.order_id,
@@ -216,6 +239,8 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             reserved_at: order.reserved_at.as_micros(),
             payment_id: order.payment_id,
             refunded_at: order.at.as_micros(),
+            number: Some(number_of(order.order_id)),
+            reason: order.reason.map(end_reason_out),
         }),
         Fact::Confirmed(order) => FactRecord::Confirmed(record::PaymentConfirmed {
             order_id: order.id,
@@ -281,16 +306,20 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
                 record.reserved_at,
             )?
         })),
-        FactRecord::Cancelled(record) => Fact::Cancelled(Arc::new(Order {
-            status: Status::Cancelled,
-            updated_at: Timestamp::from_micros(record.cancelled_at),
-            ..unpaid(
-                [record.order_id, record.event_id, record.user_id],
-                record.version,
-                (&record.lines, &record.total, record.voucher.as_ref()),
-                record.reserved_at,
-            )?
-        })),
+        FactRecord::Cancelled(record) => Fact::Cancelled {
+            order: Arc::new(Order {
+                status: Status::Cancelled,
+                updated_at: Timestamp::from_micros(record.cancelled_at),
+                ..unpaid(
+                    [record.order_id, record.event_id, record.user_id],
+                    record.version,
+                    (&record.lines, &record.total, record.voucher.as_ref()),
+                    record.reserved_at,
+                )?
+            }),
+            reason: record.reason.and_then(end_reason_in),
+            payment_id: record.payment_id,
+        },
         FactRecord::Refunded(record) => Fact::Refunded(RefundedOrder {
             order_id: record.order_id,
             event_id: record.event_id,
@@ -301,6 +330,7 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             voucher: used_in(record.voucher.as_ref())?,
             payment_id: record.payment_id,
             reserved_at: Timestamp::from_micros(record.reserved_at),
+            reason: record.reason.and_then(end_reason_in),
             at: Timestamp::from_micros(record.refunded_at),
         }),
         FactRecord::Confirmed(record) => Fact::Confirmed(Arc::new(Order {

@@ -14,9 +14,9 @@ use super::records::{
 };
 use super::voucher_records::{parse_state_key, used_in, used_out, uses_in};
 use crate::domain::books::{BuyerCount, BuyerKey, CommandEffect};
-use crate::domain::command::RefundOwed;
 use crate::domain::ended_order::EndedOrder;
 use crate::domain::event_book::{EventBook, QuantityCap, TicketTypeBook};
+use crate::domain::fact::RefundOwed;
 use crate::domain::order::{Hold, Order, Status};
 use crate::domain::voucher::VoucherKey;
 

@@ -20,7 +20,7 @@ use super::partition::{Partition, RememberedBatch};
 use super::projector::{Projection, fact_of};
 use super::state_records::{self as state, Entity, Key, StateError};
 use crate::domain::books::{Changes, CommandEffect};
-use crate::domain::command::Fact;
+use crate::domain::fact::Fact;
 use crate::planted::{Bug, planted};
 
 /// Longer than this and the state is read again: its tombstones live 60 s.

@@ -8,9 +8,9 @@ use platform::money::Money;
 use uuid::Uuid;
 
 use crate::domain::books::{Books, Changes};
-use crate::domain::command::RefundOwed;
 use crate::domain::ended_order::EndedOrder;
 use crate::domain::event_book::EventBook;
+use crate::domain::fact::RefundOwed;
 use crate::domain::order::Hold;
 
 /// A payment whose end the box office does not know yet.

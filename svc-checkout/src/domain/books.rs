@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::command::RefundOwed;
 use super::ended_order::EndedOrder;
 use super::event_book::EventBook;
+use super::fact::RefundOwed;
 use super::order::{Fingerprint, Hold, Line};
 use super::voucher::{UsedVoucher, VoucherKey};
 

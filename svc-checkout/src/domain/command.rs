@@ -22,6 +22,8 @@ pub struct PlaceOrder {
     pub lines: Vec<(Uuid, i64)>,
     /// The voucher that the buyer names.
     pub voucher: Option<WantedVoucher>,
+    /// For a guest of the organizer: it costs nothing, whatever the price and the sale window.
+    pub complimentary: bool,
     /// Body of the request.
     pub fingerprint: Fingerprint,
     /// The client has gone after this time.
@@ -234,91 +236,6 @@ impl Command {
             Command::LowerQuantities(command) => command.event_id,
         }
     }
-}
-
-/// Something that happened: a record of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
-    /// Tickets are held.
-    Reserved(Arc<Order>),
-    /// The hold ended unpaid.
-    Expired(Arc<Order>),
-    /// The hold was ended before its time.
-    Cancelled(Arc<Order>),
-    /// Paid; tickets are issued.
-    Confirmed(Arc<Order>),
-    /// Paid, and taken back: the tickets are dead.
-    Refunded(RefundedOrder),
-    /// The provider declined an attempt.
-    PaymentFailed(PaymentFailed),
-    /// Money was captured that buys nothing.
-    RefundDue(RefundOwed),
-    /// The provider paid it back.
-    RefundMade {
-        /// What was owed.
-        owed: RefundOwed,
-        /// When it was settled.
-        at: Timestamp,
-    },
-}
-
-/// The provider declined an attempt; the order is still reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaymentFailed {
-    /// Order.
-    pub order_id: Uuid,
-    /// Event.
-    pub event_id: Uuid,
-    /// Buyer.
-    pub user_id: Uuid,
-    /// Version of the order.
-    pub version: i64,
-    /// The declined payment.
-    pub payment_id: Uuid,
-    /// Its number, from 1.
-    pub attempt: u32,
-    /// When it was decided.
-    pub at: Timestamp,
-}
-
-/// A paid order that was taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefundedOrder {
-    /// Order.
-    pub order_id: Uuid,
-    /// Event.
-    pub event_id: Uuid,
-    /// Buyer.
-    pub user_id: Uuid,
-    /// Version of the order.
-    pub version: i64,
-    /// What was sold.
-    pub lines: Vec<Line>,
-    /// What was paid.
-    pub total: Money,
-    /// Its voucher, whose use it keeps.
-    pub voucher: Option<UsedVoucher>,
-    /// The payment that paid it; `None` for a free order.
-    pub payment_id: Option<Uuid>,
-    /// When it was placed.
-    pub reserved_at: Timestamp,
-    /// When it was decided.
-    pub at: Timestamp,
-}
-
-/// A refund that the provider has to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefundOwed {
-    /// Payment.
-    pub payment_id: Uuid,
-    /// Order it was made for.
-    pub order_id: Uuid,
-    /// Event.
-    pub event_id: Uuid,
-    /// How much.
-    pub amount: Money,
-    /// Since when.
-    pub due_at: Timestamp,
 }
 
 /// The answer to a command that was not refused.

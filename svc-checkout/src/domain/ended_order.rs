@@ -41,20 +41,7 @@ pub struct EndedOrder {
 impl EndedOrder {
     /// Of an order as the books had it; nothing is paid or open.
     pub fn of(order: &Order) -> Self {
-        Self {
-            order_id: order.id,
-            event_id: order.event_id,
-            user_id: order.user_id,
-            version: order.version,
-            lines: order.lines.clone(),
-            total: order.total,
-            voucher: order.voucher.clone(),
-            reserved_at: order.reserved_at,
-            paid_by: None,
-            settled: Vec::new(),
-            open_payment: None,
-            refunded: false,
-        }
+        Self::of_row(order.id, order.event_id, &OrderRow::from(order.clone()))
     }
 
     /// Of an order as its row shows it; nothing is paid or open.

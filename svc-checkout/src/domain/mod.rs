@@ -9,6 +9,8 @@ pub mod command;
 pub mod decide;
 pub mod ended_order;
 pub mod event_book;
+pub mod fact;
+pub mod guest;
 pub mod order;
 pub mod state_machine;
 pub mod voucher;

@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use super::books::{Books, Desk};
 use super::command::{
-    Answer, CancelOrder, Command, Fact, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
+    Answer, CancelOrder, Command, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
     SettlePayment, StartPayment,
 };
 use super::decide::{apply_inventory, cancel_stranded, decide, expire_hold};
 use super::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use super::fact::Fact;
 use super::order::{Order, PAYMENT_WINDOW, PROVIDER_PATIENCE, payment_id};
 
 const EVENT: Uuid = Uuid::from_u128(0xe);
@@ -271,7 +272,7 @@ impl Stage {
             match fact {
                 Fact::Reserved(order)
                 | Fact::Expired(order)
-                | Fact::Cancelled(order)
+                | Fact::Cancelled { order, .. }
                 | Fact::Confirmed(order) => self.row = OrderRow::from((**order).clone()),
                 Fact::Refunded(order) => {
                     self.row.status = super::order::Status::Refunded;
@@ -321,6 +322,7 @@ fn place(fingerprint: [u8; 32]) -> Command {
         user_id: BUYER,
         lines: vec![(TICKET_TYPE, 2)],
         voucher: None,
+        complimentary: false,
         fingerprint,
         not_after: Timestamp::MAX,
     })
@@ -350,7 +352,7 @@ fn name(fact: &Fact) -> &'static str {
     match fact {
         Fact::Reserved(_) => "OrderReserved",
         Fact::Expired(_) => "OrderExpired",
-        Fact::Cancelled(_) => "OrderCancelled",
+        Fact::Cancelled { .. } => "OrderCancelled",
         Fact::Confirmed(_) => "PaymentConfirmed",
         Fact::Refunded(_) => "OrderRefunded",
         Fact::PaymentFailed(_) => "PaymentFailed",

@@ -1,11 +1,13 @@
 //! The REST surface: one file per noun.
 
+pub mod attendees;
 pub mod changes;
 pub mod cursor;
 pub mod idempotency;
 pub mod order_page;
 pub mod orders;
 pub mod payments;
+pub mod placing;
 pub mod quantities;
 pub mod refusals;
 pub mod shapes;

@@ -7,6 +7,8 @@ use super::cursor::position;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
 use crate::app::App;
+use crate::domain::order::Order;
+use crate::store::events::Events;
 
 /// Orders of `user_id`, newest first.
 pub async fn page_of(
@@ -22,16 +24,7 @@ pub async fn page_of(
         .await
         .map_err(refusals::database)?;
     let page = Page::cut(positions, limit, |position| *position);
-    let orders = app
-        .orders
-        .find_all(page.items.iter().map(|(_, id)| *id))
-        .await
-        .map_err(refusals::database)?;
-    let events = app
-        .events
-        .of_tickets(&orders)
-        .await
-        .map_err(refusals::database)?;
+    let (orders, events) = with_events(app, page.items.iter().map(|(_, id)| *id)).await?;
     let items = orders
         .iter()
         .map(|order| order_out(order, &events, &app.ticket_signer))
@@ -40,4 +33,15 @@ pub async fn page_of(
         items,
         next_cursor: page.next_cursor,
     }))
+}
+
+/// Orders by id with the events of their tickets; an order whose row is not there yet is left out.
+pub async fn with_events(
+    app: &App,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<(Vec<Order>, Events), Problem> {
+    let orders = app.orders.find_all(ids).await;
+    let orders = orders.map_err(refusals::database)?;
+    let events = app.events.of_tickets(&orders).await;
+    Ok((orders, events.map_err(refusals::database)?))
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,28 +11,24 @@ use platform::clock::Timestamp;
 use platform::http::{Code, ETag, IdempotencyKey, Json, Page, PageQuery, Path, Problem};
 use platform::ids::{derived_id, new_id};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::changes::answer;
 use super::idempotency::fingerprint;
 use super::order_page::page_of;
+use super::placing::submit;
 use super::refusals;
 use super::shapes::OrderOut;
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
-use crate::domain::command::{Answer, Command, PlaceOrder, Refusal};
+use crate::domain::command::{Command, PlaceOrder};
 use crate::domain::order::{MAX_LINES, MAX_QUANTITY_PER_LINE, Order};
 use crate::domain::voucher::{VoucherCode, WantedVoucher};
 
 pub mod cancel;
 pub mod of_user;
 pub mod refund;
-
-/// An event that was just published is waited for this long.
-const UNKNOWN_EVENT_PATIENCE: Duration = Duration::from_secs(1);
-const UNKNOWN_EVENT_LOOK: Duration = Duration::from_millis(20);
 
 /// A wish for tickets.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -175,6 +170,7 @@ pub async fn place(
                     .map(|line| (line.ticket_type_id, line.quantity))
                     .collect(),
                 voucher,
+                complimentary: false,
                 fingerprint,
                 not_after: BoxOffice::not_after(),
             });
@@ -196,34 +192,6 @@ async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> Result<WantedVo
         .map_err(Problem::unavailable)?;
     let (_, code) = key;
     Ok(WantedVoucher { code, offer })
-}
-
-async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<Order>, Problem> {
-    let started = Instant::now();
-    loop {
-        match app.box_office.submit(command).await {
-            Ok(Answer::Order(order)) => return Ok(order),
-            Err(SubmitError::Refused(Refusal::UnknownEvent))
-                if started.elapsed() < UNKNOWN_EVENT_PATIENCE =>
-            {
-                // Published a moment ago: its inventory is on the way.
-                tokio::time::sleep(UNKNOWN_EVENT_LOOK).await;
-            }
-            // The same command had its effect before, or may have had it: the row tells.
-            Ok(_) | Err(SubmitError::TimedOut) => {
-                return match app
-                    .orders
-                    .find(order_id)
-                    .await
-                    .map_err(refusals::database)?
-                {
-                    Some(order) => Ok(Arc::new(order)),
-                    None => Err(refusals::problem(SubmitError::TimedOut)),
-                };
-            }
-            Err(error) => return Err(refusals::problem(error)),
-        }
-    }
 }
 
 /// My orders, newest first

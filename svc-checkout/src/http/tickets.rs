@@ -8,6 +8,7 @@ use platform::http::{Page, PageQuery, Problem};
 use uuid::Uuid;
 
 use super::cursor::position;
+use super::order_page::with_events;
 use super::refusals;
 use super::shapes::{TicketOut, ticket_out};
 use crate::app::App;
@@ -35,16 +36,7 @@ pub async fn list(
     let page = Page::cut(found, limit, |(at, id, _)| (*at, *id));
     let mut order_ids: Vec<Uuid> = page.items.iter().map(|(_, _, order)| *order).collect();
     order_ids.dedup();
-    let orders = app
-        .orders
-        .find_all(order_ids)
-        .await
-        .map_err(refusals::database)?;
-    let events = app
-        .events
-        .of_tickets(&orders)
-        .await
-        .map_err(refusals::database)?;
+    let (orders, events) = with_events(&app, order_ids).await?;
     let by_id: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
     let items = page
         .items

@@ -11,8 +11,9 @@ use super::{Charge, ChargeEnd, Method, Provider, Unknown};
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::box_office::worklist::OpenPayment;
 use crate::domain::command::{
-    Answer, Command, OrderRow, PaymentOutcome, RefundOwed, Refusal, SettlePayment, SettleRefund,
+    Answer, Command, OrderRow, PaymentOutcome, Refusal, SettlePayment, SettleRefund,
 };
+use crate::domain::fact::RefundOwed;
 use crate::store::orders::OrderStore;
 
 /// A charge that takes longer has no known end: the buyer's request waits 10 s in all.

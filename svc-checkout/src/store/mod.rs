@@ -1,11 +1,13 @@
 //! The tables of the keyspace.
 
 pub mod events;
+pub mod guests;
 pub mod orders;
 pub mod simulated_charges;
 pub mod stripe_payments;
 
 use platform::cql::Migration;
+use platform::intent;
 
 /// The migrations, in order.
 pub const MIGRATIONS: &[Migration] = &[
@@ -28,5 +30,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0005_vouchers",
         text: include_str!("../../migrations/0005_vouchers.cql"),
+    },
+    Migration {
+        name: "0006_guests",
+        text: include_str!("../../migrations/0006_guests.cql"),
+    },
+    Migration {
+        name: "0007_intents",
+        text: intent::TABLE,
     },
 ];

@@ -13,7 +13,7 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use crate::domain::command::RefundedOrder;
+use crate::domain::fact::RefundedOrder;
 use crate::domain::order::{Order, Status};
 
 mod of_event;

@@ -8,7 +8,7 @@ use e2e::wait::SOON;
 use e2e::{Role, TicketType, User};
 use futures::future::try_join_all;
 use platform::ids::new_id;
-use schemas::checkout::{OrderCancelled, OrderRefunded, PaymentRefunded, StockLevel};
+use schemas::checkout::{EndReason, OrderCancelled, OrderRefunded, PaymentRefunded, StockLevel};
 use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_STOCK};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -73,9 +73,11 @@ async fn a_cancelled_order_gives_its_tickets_back_at_once() -> anyhow::Result<()
     assert_eq!(scene.stock().await?, (0, 0, 4));
     let (_, record) = records.wait_for_key::<OrderCancelled>(order, SOON).await?;
     assert_eq!(record.version, 2);
+    assert_eq!(record.reason, Some(EndReason::Asked));
     let shown = scene.stack.checkout().get(format!("/v1/orders/{order}"));
     let shown = shown.by(&scene.buyer).send().await?.expect(200)?;
     assert_eq!(shown["status"], "cancelled");
+    assert_eq!(shown["number"], json!(record.number));
     // Another wish, and what else an ended order refuses.
     scene
         .end(order, "cancel", &scene.buyer)
@@ -153,7 +155,8 @@ async fn a_refund_takes_the_tickets_back_and_the_provider_pays_once() -> anyhow:
     }
     assert_eq!(refunded, 1);
     assert_eq!(scene.stock().await?, (0, 0, 5));
-    orders.wait_for_key::<OrderRefunded>(order, SOON).await?;
+    let (_, record) = orders.wait_for_key::<OrderRefunded>(order, SOON).await?;
+    assert_eq!(record.reason, Some(EndReason::Asked));
     let (_, repaid) = payments
         .wait_for_key::<PaymentRefunded>(order, SOON)
         .await?;

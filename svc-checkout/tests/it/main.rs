@@ -5,6 +5,7 @@ mod cancelled_events;
 mod commands;
 mod endings;
 mod expiry;
+mod guests;
 mod of_user;
 mod orders;
 mod payments;

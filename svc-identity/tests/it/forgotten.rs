@@ -15,7 +15,7 @@ use crate::crashes::database;
 /// As `infra/local/stack` names them.
 const KEYSPACES: [&str; 4] = ["identity", "catalog", "checkout", "mailer"];
 /// All but checkout.drain, which is empty for ever.
-const TOPICS: [&str; 12] = [
+const TOPICS: [&str; 13] = [
     "identity.users",
     "identity.mail",
     "identity.notices",
@@ -27,6 +27,7 @@ const TOPICS: [&str; 12] = [
     "checkout.stock",
     "checkout.state",
     "checkout.replies",
+    "checkout.guests",
     "mailer.notifications",
 ];
 

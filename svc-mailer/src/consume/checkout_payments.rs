@@ -1,14 +1,13 @@
 //! checkout.payments: a confirmed payment becomes a mail.
 
 use platform::kafka::consumer::{Incoming, Outcome};
-use platform::money::{Currency, CurrencyError, Money};
 use schemas::Record as _;
 use schemas::checkout::PaymentConfirmed;
 
-use super::{Handled, deliver};
+use super::{Handled, deliver, money};
 use crate::app::App;
-use crate::domain::notification::Cause;
-use crate::domain::order::{PaidOrder, Ticket};
+use crate::domain::cause::Cause;
+use crate::domain::order::{PaidOrder, Ticket, UsedVoucher};
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record
@@ -17,14 +16,13 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     else {
         return Ok(Outcome::Done);
     };
-    let order = read(datum.read()?)
-        .map_err(|error| Outcome::Dead(format!("the price has no currency: {error}")))?;
+    let order = read(datum.read()?)?;
     deliver(app, Cause::PaymentConfirmed(order), record.traceparent).await
 }
 
-fn read(record: PaymentConfirmed) -> Result<PaidOrder, CurrencyError> {
+fn read(record: PaymentConfirmed) -> Result<PaidOrder, Outcome> {
     let tickets = record.tickets.into_iter().map(|ticket| {
-        Ok(Ticket {
+        Ok::<_, Outcome>(Ticket {
             number: ticket.number,
             kind: ticket.kind,
             price: money(&ticket.price)?,
@@ -36,11 +34,14 @@ fn read(record: PaymentConfirmed) -> Result<PaidOrder, CurrencyError> {
         user_id: record.user_id,
         number: record.number,
         tickets: tickets.collect::<Result<_, _>>()?,
+        voucher: record.voucher.map(used).transpose()?,
         total: money(&record.total)?,
     })
 }
 
-fn money(money: &schemas::Money) -> Result<Money, CurrencyError> {
-    let currency: Currency = money.currency.parse()?;
-    Ok(Money::new(money.amount, currency))
+fn used(voucher: schemas::checkout::UsedVoucher) -> Result<UsedVoucher, Outcome> {
+    Ok(UsedVoucher {
+        discount: money(&voucher.discount)?,
+        code: voucher.code,
+    })
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{Handled, deliver, retry, timestamp};
 use crate::app::App;
 use crate::domain::account_link::{AccountLink, LinkKind};
-use crate::domain::notification::Cause;
+use crate::domain::cause::Cause;
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record.datum else {

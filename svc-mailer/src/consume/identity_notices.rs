@@ -7,7 +7,7 @@ use schemas::identity::{NoticeKind, SecurityNotice};
 use super::{Handled, deliver, timestamp};
 use crate::app::App;
 use crate::domain::account_change::AccountChange;
-use crate::domain::notification::Cause;
+use crate::domain::cause::Cause;
 
 pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
     let Some(datum) = record

@@ -1,6 +1,8 @@
 //! The topics this service reads. Every handler is idempotent: records come again.
 
 pub mod catalog_events;
+pub mod checkout_guests;
+pub mod checkout_orders;
 pub mod checkout_payments;
 pub mod identity_mail;
 pub mod identity_notices;
@@ -11,15 +13,17 @@ use std::sync::Arc;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, Outcome};
+use platform::money::{Currency, CurrencyError, Money};
 use schemas::Micros;
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
+    CATALOG_EVENTS, CHECKOUT_GUESTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL,
+    IDENTITY_NOTICES, IDENTITY_USERS,
 };
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::delivery::{Progress, chain};
-use crate::domain::notification::Cause;
+use crate::domain::cause::Cause;
 use crate::store::due::Due;
 
 /// The consumer group.
@@ -31,6 +35,7 @@ pub fn public_topics() -> ConsumerSpec {
         group: GROUP.to_owned(),
         topics: vec![
             CHECKOUT_PAYMENTS.name,
+            CHECKOUT_ORDERS.name,
             CATALOG_EVENTS.name,
             IDENTITY_NOTICES.name,
         ],
@@ -42,7 +47,11 @@ pub fn public_topics() -> ConsumerSpec {
 pub fn personal_topics() -> ConsumerSpec {
     ConsumerSpec {
         group: GROUP.to_owned(),
-        topics: vec![IDENTITY_USERS.name, IDENTITY_MAIL.name],
+        topics: vec![
+            IDENTITY_USERS.name,
+            IDENTITY_MAIL.name,
+            CHECKOUT_GUESTS.name,
+        ],
         personal: true,
     }
 }
@@ -63,10 +72,14 @@ impl Handler for Records {
     async fn handle(&self, record: &Incoming<'_>) -> Outcome {
         let handled = if record.topic == CHECKOUT_PAYMENTS.name {
             checkout_payments::handle(&self.app, record).await
+        } else if record.topic == CHECKOUT_ORDERS.name {
+            checkout_orders::handle(&self.app, record).await
         } else if record.topic == CATALOG_EVENTS.name {
             catalog_events::handle(&self.app, record).await
         } else if record.topic == IDENTITY_NOTICES.name {
             identity_notices::handle(&self.app, record).await
+        } else if record.topic == CHECKOUT_GUESTS.name {
+            checkout_guests::handle(&self.app, record).await
         } else if record.topic == IDENTITY_MAIL.name {
             identity_mail::handle(&self.app, record).await
         } else {
@@ -115,6 +128,13 @@ fn id_of(record: &Incoming<'_>) -> Result<Uuid, Outcome> {
         .key
         .parse()
         .map_err(|_| Outcome::Dead("the key is not a UUID".to_owned()))
+}
+
+fn money(money: &schemas::Money) -> Result<Money, Outcome> {
+    let currency: Currency = money.currency.parse().map_err(|error: CurrencyError| {
+        Outcome::Dead(format!("the price has no currency: {error}"))
+    })?;
+    Ok(Money::new(money.amount, currency))
 }
 
 fn timestamp(micros: Micros) -> Timestamp {

@@ -10,8 +10,11 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{Delivery, DeliveryError, Progress, chain};
+use crate::domain::cause::Cause;
+use crate::domain::ended_order::EndedOrder;
 use crate::domain::event::Event;
-use crate::domain::notification::{CLAIM_LEASE, Cause, Claim, Content, Notification, Status};
+use crate::domain::notification::{CLAIM_LEASE, Claim, Content, Notification, Status};
+use crate::domain::order::PaidOrder;
 use crate::domain::recipient::{Lookup, Recipient};
 use crate::render::About;
 use crate::smtp::{Outgoing, Refusal};
@@ -72,6 +75,7 @@ impl Delivery {
             (Cause::PaymentConfirmed(order), Matter::Event(event)) => {
                 About::PaidOrder(order, event)
             }
+            (Cause::OrderEnded(order), Matter::Event(event)) => About::EndedOrder(order, event),
             (Cause::Link(link), Matter::Token(token)) => About::Link(link, token),
             (Cause::PasswordChanged(change), Matter::Nothing) => About::PasswordChanged(change),
             (Cause::EmailChanged(change), Matter::Nothing) => About::EmailChanged(change),
@@ -168,10 +172,13 @@ impl Delivery {
         };
         recipient.email = address.to_owned();
         let matter = match &message.cause {
-            Cause::PaymentConfirmed(order) => match self.events.find(order.event_id).await? {
-                Some(event) => Matter::Event(event),
-                None => return Ok(Err(Missing::NotYet("the event is not known"))),
-            },
+            Cause::PaymentConfirmed(PaidOrder { event_id, .. })
+            | Cause::OrderEnded(EndedOrder { event_id, .. }) => {
+                match self.events.find(*event_id).await? {
+                    Some(event) => Matter::Event(event),
+                    None => return Ok(Err(Missing::NotYet("the event is not known"))),
+                }
+            }
             Cause::PasswordChanged(_) | Cause::EmailChanged(_) => Matter::Nothing,
             Cause::Link(link) => match self.unseal(link) {
                 Ok(token) => Matter::Token(token),

@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::announce::Announcer;
-use crate::domain::notification::{Cause, Holder, Notification, Step};
+use crate::domain::cause::Cause;
+use crate::domain::notification::{Holder, Notification, Step};
 use crate::render::{RenderError, Renderer};
 use crate::smtp::Smtp;
 use crate::store::event::Events;

@@ -2,6 +2,8 @@
 
 pub mod account_change;
 pub mod account_link;
+pub mod cause;
+pub mod ended_order;
 pub mod event;
 pub mod notification;
 pub mod order;

@@ -5,12 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use platform::clock::Timestamp;
-use platform::ids::derived_id;
 use uuid::Uuid;
 
-use super::account_change::AccountChange;
-use super::account_link::{AccountLink, LinkKind};
-use super::order::PaidOrder;
+use super::cause::Cause;
 
 /// A claim ends by itself after this time. Longer than the slowest dialogue with a mail server that still gets
 /// through ([`crate::smtp::REPLY_TIMEOUT`] for each of a dozen replies): nobody else may send meanwhile.
@@ -78,6 +75,10 @@ names! {
     Template {
         /// The order is paid, here are the tickets.
         PaymentConfirmed "payment-confirmed",
+        /// The event is cancelled, and your order with it.
+        EventCancelled "event-cancelled",
+        /// Your order was taken back.
+        OrderRefunded "order-refunded",
         /// Please prove that this is your address.
         EmailVerification "email-verification",
         /// Here you can choose a new password.
@@ -88,78 +89,6 @@ names! {
         EmailChange "email-change",
         /// Somebody, you perhaps, has given your account another address than this one.
         EmailChanged "email-changed",
-    }
-}
-
-/// What the message is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
-    /// An order was paid.
-    PaymentConfirmed(PaidOrder),
-    /// A link is to prove who reads mail at an address.
-    Link(AccountLink),
-    /// An account has another password.
-    PasswordChanged(AccountChange),
-    /// An account has another address, which is told at the one before.
-    EmailChanged(AccountChange),
-}
-
-impl Cause {
-    /// The id of the message: one cause, one message, however often the record comes.
-    pub fn notification_id(&self) -> Uuid {
-        let about = match self {
-            Self::PaymentConfirmed(order) => order.id,
-            Self::Link(link) => link.token_id,
-            Self::PasswordChanged(change) | Self::EmailChanged(change) => change.notice_id,
-        };
-        derived_id(about, &[self.template().as_str()])
-    }
-
-    /// What the message says.
-    pub const fn template(&self) -> Template {
-        match self {
-            Self::PaymentConfirmed(_) => Template::PaymentConfirmed,
-            Self::Link(link) => match link.kind {
-                LinkKind::VerifyEmail => Template::EmailVerification,
-                LinkKind::ResetPassword => Template::PasswordReset,
-                LinkKind::ChangeEmail { .. } => Template::EmailChange,
-            },
-            Self::PasswordChanged(_) => Template::PasswordChanged,
-            Self::EmailChanged(_) => Template::EmailChanged,
-        }
-    }
-
-    /// Who gets it.
-    pub const fn user_id(&self) -> Uuid {
-        match self {
-            Self::PaymentConfirmed(order) => order.user_id,
-            Self::Link(link) => link.user_id,
-            Self::PasswordChanged(change) | Self::EmailChanged(change) => change.user_id,
-        }
-    }
-
-    /// The order, when there is one.
-    pub const fn order_id(&self) -> Option<Uuid> {
-        match self {
-            Self::PaymentConfirmed(order) => Some(order.id),
-            Self::Link(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => None,
-        }
-    }
-
-    /// The event, when there is one.
-    pub const fn event_id(&self) -> Option<Uuid> {
-        match self {
-            Self::PaymentConfirmed(order) => Some(order.event_id),
-            Self::Link(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => None,
-        }
-    }
-
-    /// Whether the message says nothing any more that is of use: its link has died.
-    pub fn is_dead(&self, now: Timestamp) -> bool {
-        match self {
-            Self::PaymentConfirmed(_) | Self::PasswordChanged(_) | Self::EmailChanged(_) => false,
-            Self::Link(link) => link.expires_at <= now,
-        }
     }
 }
 
@@ -310,9 +239,12 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use platform::money::{Currency, Money};
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::account_link::{AccountLink, LinkKind};
+    use crate::domain::order::PaidOrder;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_777_658_400);
 
@@ -330,6 +262,7 @@ mod tests {
             user_id: Uuid::from_u128(3),
             number: "O-1".into(),
             tickets: Vec::new(),
+            voucher: None,
             total: Money::zero(Currency::EUR),
         });
         let claim = claim.map(|(holder, until)| Claim {

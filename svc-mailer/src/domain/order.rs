@@ -16,8 +16,19 @@ pub struct PaidOrder {
     pub number: String,
     /// Every ticket, in the order of the record.
     pub tickets: Vec<Ticket>,
-    /// What was paid.
+    /// Its voucher.
+    pub voucher: Option<UsedVoucher>,
+    /// What was paid: the prices less the voucher's discount.
     pub total: Money,
+}
+
+/// The voucher of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedVoucher {
+    /// In upper case.
+    pub code: String,
+    /// What it took off the sum of the tickets.
+    pub discount: Money,
 }
 
 /// One ticket of an order.

@@ -4,7 +4,7 @@ use platform::clock::Timestamp;
 use uuid::Uuid;
 
 use super::account_link::{AccountLink, LinkKind};
-use super::notification::Cause;
+use super::cause::Cause;
 
 /// A user, as far as mails need one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,10 @@ impl Recipient {
                 let former = former.find(|former| former.until == change.at)?;
                 Some(&former.email)
             }
-            Cause::PaymentConfirmed(_) | Cause::Link(_) | Cause::PasswordChanged(_) => {
-                Some(&self.email)
-            }
+            Cause::PaymentConfirmed(_)
+            | Cause::OrderEnded(_)
+            | Cause::Link(_)
+            | Cause::PasswordChanged(_) => Some(&self.email),
         }
     }
 }

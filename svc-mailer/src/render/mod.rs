@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::account_change::AccountChange;
 use crate::domain::account_link::{AccountLink, LinkKind};
+use crate::domain::ended_order::{EndReason, EndedOrder};
 use crate::domain::event::Event;
 use crate::domain::notification::Template;
 use crate::domain::order::PaidOrder;
@@ -25,6 +26,8 @@ const HIDDEN: &str = "[…]";
 pub enum About<'a> {
     /// An order that is paid, and its event.
     PaidOrder(&'a PaidOrder, &'a Event),
+    /// An order that ended before its time, and its event.
+    EndedOrder(&'a EndedOrder, &'a Event),
     /// A link, and the token in it.
     Link(&'a AccountLink, &'a SecretString),
     /// Another password.
@@ -60,10 +63,12 @@ macro_rules! templates {
 }
 
 /// What ends in .html is escaped, by the rule of the engine; a name with markup in it stays a name.
-const TEMPLATES: [(&str, &str); 59] = templates! {
+const TEMPLATES: [(&str, &str); 77] = templates! {
     "layout.html" "layout.txt"
     "en/kinds.txt"
     "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
+    "en/event-cancelled.subject.txt" "en/event-cancelled.txt" "en/event-cancelled.html"
+    "en/order-refunded.subject.txt" "en/order-refunded.txt" "en/order-refunded.html"
     "en/email-verification.subject.txt" "en/email-verification.txt" "en/email-verification.html"
     "en/password-reset.subject.txt" "en/password-reset.txt" "en/password-reset.html"
     "en/password-changed.subject.txt" "en/password-changed.txt" "en/password-changed.html"
@@ -71,6 +76,8 @@ const TEMPLATES: [(&str, &str); 59] = templates! {
     "en/email-changed.subject.txt" "en/email-changed.txt" "en/email-changed.html"
     "fr/kinds.txt"
     "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
+    "fr/event-cancelled.subject.txt" "fr/event-cancelled.txt" "fr/event-cancelled.html"
+    "fr/order-refunded.subject.txt" "fr/order-refunded.txt" "fr/order-refunded.html"
     "fr/email-verification.subject.txt" "fr/email-verification.txt" "fr/email-verification.html"
     "fr/password-reset.subject.txt" "fr/password-reset.txt" "fr/password-reset.html"
     "fr/password-changed.subject.txt" "fr/password-changed.txt" "fr/password-changed.html"
@@ -78,6 +85,8 @@ const TEMPLATES: [(&str, &str); 59] = templates! {
     "fr/email-changed.subject.txt" "fr/email-changed.txt" "fr/email-changed.html"
     "es/kinds.txt"
     "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
+    "es/event-cancelled.subject.txt" "es/event-cancelled.txt" "es/event-cancelled.html"
+    "es/order-refunded.subject.txt" "es/order-refunded.txt" "es/order-refunded.html"
     "es/email-verification.subject.txt" "es/email-verification.txt" "es/email-verification.html"
     "es/password-reset.subject.txt" "es/password-reset.txt" "es/password-reset.html"
     "es/password-changed.subject.txt" "es/password-changed.txt" "es/password-changed.html"
@@ -118,6 +127,14 @@ impl Renderer {
             About::PaidOrder(order, event) => (
                 Template::PaymentConfirmed,
                 self.payment_confirmed(language, order, recipient, event),
+                None,
+            ),
+            About::EndedOrder(order, event) => (
+                match order.reason {
+                    EndReason::EventCancelled => Template::EventCancelled,
+                    EndReason::Refunded => Template::OrderRefunded,
+                },
+                self.order_ended(language, order, recipient, event),
                 None,
             ),
             About::Link(link, token) => (
@@ -178,19 +195,37 @@ impl Renderer {
         context! {
             language => language.as_str(),
             name => one_line(&recipient.name),
-            event => context! {
-                name => one_line(&event.name),
-                starts => date::format(event.starts_at, &event.time_zone, language),
-                venue => one_line(&event.venue_name),
-                address => one_line(&event.venue_address),
-                city => one_line(&event.venue_city),
-            },
+            event => event_values(language, event),
             order => context! {
                 number => &order.number,
+                voucher => order.voucher.as_ref().map(|used| context! {
+                    code => &used.code,
+                    discount => amount::format(used.discount, language),
+                }),
+                is_free => order.total.amount == 0,
                 total => amount::format(order.total, language),
                 url => self.order_url(order.id),
             },
             tickets,
+        }
+    }
+
+    fn order_ended(
+        &self,
+        language: Language,
+        order: &EndedOrder,
+        recipient: &Recipient,
+        event: &Event,
+    ) -> Value {
+        context! {
+            language => language.as_str(),
+            name => one_line(&recipient.name),
+            event => event_values(language, event),
+            order => context! {
+                number => &order.number,
+                money_back => order.money_back.map(|money| amount::format(money, language)),
+                url => self.order_url(order.id),
+            },
         }
     }
 
@@ -232,6 +267,16 @@ impl Renderer {
     fn order_url(&self, order_id: Uuid) -> Value {
         let base = self.public_url.as_str().trim_end_matches('/');
         Value::from_safe_string(format!("{base}/orders/{order_id}"))
+    }
+}
+
+fn event_values(language: Language, event: &Event) -> Value {
+    context! {
+        name => one_line(&event.name),
+        starts => date::format(event.starts_at, &event.time_zone, language),
+        venue => one_line(&event.venue_name),
+        address => one_line(&event.venue_address),
+        city => one_line(&event.venue_city),
     }
 }
 

@@ -1,9 +1,12 @@
+mod account_changes;
+mod ended_orders;
+
 use platform::clock::Timestamp;
 use platform::money::{Currency, Money};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::order::Ticket;
+use crate::domain::order::{Ticket, UsedVoucher};
 
 fn renderer() -> Renderer {
     Renderer::new("http://localhost:8080".parse().unwrap()).unwrap()
@@ -24,6 +27,7 @@ fn order(kinds: &[&str]) -> PaidOrder {
                 price,
             })
             .collect(),
+        voucher: None,
         total: price.checked_mul(kinds.len().try_into().unwrap()).unwrap(),
     }
 }
@@ -194,6 +198,62 @@ fn in_spanish() {
 }
 
 #[test]
+fn what_cost_nothing_was_not_paid() {
+    for kinds in [&["vip"][..], &["vip", "vip"]] {
+        for (locale, payment) in [("en", "payment"), ("fr", "paiement"), ("es", "pago")] {
+            let order = PaidOrder {
+                total: Money::zero(Currency::EUR),
+                ..order(kinds)
+            };
+            let event = event("Night of the Proms");
+            let about = About::PaidOrder(&order, &event);
+            let free = renderer().render(&about, &recipient("Alice", locale));
+            let (free, paid) = (free.unwrap(), mail(locale, kinds));
+            for (free, paid) in [(&free.text, &paid.text), (&free.html, &paid.html)] {
+                assert!(paid.contains(payment), "{paid}");
+                assert!(!free.contains(payment), "{free}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_total_follows_from_what_is_said_above_it() {
+    let order = PaidOrder {
+        voucher: Some(UsedVoucher {
+            code: "EARLY-10".into(),
+            discount: Money::new(250, Currency::EUR),
+        }),
+        total: Money::new(2_250, Currency::EUR),
+        ..order(&["vip"])
+    };
+    let event = event("Night of the Proms");
+    for (locale, text, html) in [
+        (
+            "en",
+            "25.00 EUR\nVoucher EARLY-10: -2.50 EUR\nTotal: 22.50 EUR\n",
+            "Voucher EARLY-10</td><td style=\"text-align:right\">-2.50 EUR</td>",
+        ),
+        (
+            "fr",
+            "25,00 EUR\nCode promo EARLY-10 : -2,50 EUR\nTotal : 22,50 EUR\n",
+            "Code promo EARLY-10</td><td style=\"text-align:right\">-2,50 EUR</td>",
+        ),
+        (
+            "es",
+            "25,00 EUR\nVale EARLY-10: -2,50 EUR\nTotal: 22,50 EUR\n",
+            "Vale EARLY-10</td><td style=\"text-align:right\">-2,50 EUR</td>",
+        ),
+    ] {
+        let about = About::PaidOrder(&order, &event);
+        let mail = renderer().render(&about, &recipient("Alice", locale));
+        let mail = mail.unwrap();
+        assert!(mail.text.contains(text), "{}", mail.text);
+        assert!(mail.html.contains(html), "{}", mail.html);
+    }
+}
+
+#[test]
 fn a_language_without_texts_is_english() {
     assert_eq!(mail("de", &["vip"]).language, Language::En);
 }
@@ -290,104 +350,5 @@ fn what_a_link_proves_is_for_the_recipient_alone() {
             assert!(mail.kept_text.contains(HIDDEN), "{}", mail.kept_text);
             assert!(mail.text.contains("18:00 (UTC)"), "{}", mail.text);
         }
-    }
-}
-
-fn changed_mail(locale: &str) -> Mail {
-    let change = AccountChange {
-        notice_id: Uuid::from_u128(1),
-        user_id: Uuid::from_u128(3),
-        at: Timestamp::parse("2026-05-01T18:00:00Z").unwrap(),
-    };
-    let about = About::PasswordChanged(&change);
-    let mail = renderer().render(&about, &recipient("Alice", locale));
-    mail.unwrap()
-}
-
-#[test]
-fn another_password() {
-    let mail = changed_mail("en");
-    insta::assert_snapshot!(mail.subject, @"Your password was changed");
-    insta::assert_snapshot!(mail.text, @r"
-    Hello Alice,
-
-    the password of your account was changed on Friday, 1 May 2026 at 18:00 (UTC). You are signed out everywhere.
-
-    If it was not you, somebody may have got in: ask for a link to choose another password at once, at
-    http://localhost:8080/
-
-    -- 
-    You get this mail because it is about the safety of your account.
-    ");
-    for (locale, subject) in [
-        ("fr", "Votre mot de passe a été changé"),
-        ("es", "Se ha cambiado tu contraseña"),
-    ] {
-        let mail = changed_mail(locale);
-        assert_eq!(mail.subject, subject);
-        for part in [&mail.text, &mail.html] {
-            assert!(part.contains("18:00") && part.contains("http://localhost:8080/"));
-        }
-        assert_eq!(mail.kept_text, mail.text);
-    }
-}
-
-/// Without the name, as for the first address.
-#[test]
-fn another_address_to_prove() {
-    let mail = link_mail(CHANGE, "en");
-    insta::assert_snapshot!(mail.subject, @"Please confirm your new e-mail address");
-    insta::assert_snapshot!(mail.text, @r"
-    Hello,
-
-    please confirm that this is the new e-mail address of your account:
-    http://localhost:8080/change-email#token=s3cr3t
-
-    The link works once, until Friday, 1 May 2026 at 18:00 (UTC). Then you sign in with this address, and are signed out everywhere.
-
-    -- 
-    You get this mail because somebody wants to use this address for an account. If it was not you, there is nothing to do.
-    ");
-    for locale in ["en", "fr", "es"] {
-        let mail = link_mail(CHANGE, locale);
-        assert!(!mail.text.contains("Alice") && !mail.html.contains("Alice"));
-    }
-}
-
-#[test]
-fn another_address() {
-    let change = AccountChange {
-        notice_id: Uuid::from_u128(1),
-        user_id: Uuid::from_u128(3),
-        at: Timestamp::parse("2026-05-01T18:00:00Z").unwrap(),
-    };
-    let mail = |locale| {
-        let about = About::EmailChanged(&change);
-        let mail = renderer().render(&about, &recipient("Alice", locale));
-        mail.unwrap()
-    };
-    let english = mail("en");
-    insta::assert_snapshot!(english.text, @r"
-    Hello Alice,
-
-    the e-mail address of your account was changed on Friday, 1 May 2026 at 18:00 (UTC), and is no longer this one. You are signed out everywhere.
-
-    If it was not you, somebody has got in: tell our support at once, at
-    http://localhost:8080/
-
-    -- 
-    You get this mail because it is about the safety of your account. It is the last one to this address.
-    ");
-    for (locale, subject) in [
-        ("en", "Your e-mail address was changed"),
-        ("fr", "Votre adresse e-mail a été changée"),
-        ("es", "Se ha cambiado tu dirección de correo"),
-    ] {
-        let mail = mail(locale);
-        assert_eq!(mail.subject, subject);
-        for part in [&mail.text, &mail.html] {
-            assert!(part.contains("18:00") && part.contains("http://localhost:8080/"));
-        }
-        assert_eq!(mail.kept_text, mail.text);
     }
 }

@@ -15,8 +15,10 @@ use uuid::Uuid;
 use super::from_cql;
 use crate::domain::account_change::AccountChange;
 use crate::domain::account_link::{AccountLink, LinkKind};
-use crate::domain::notification::{Cause, Claim, Content, Notification};
-use crate::domain::order::{PaidOrder, Ticket};
+use crate::domain::cause::Cause;
+use crate::domain::ended_order::{EndReason, EndedOrder};
+use crate::domain::notification::{Claim, Content, Notification};
+use crate::domain::order::{PaidOrder, Ticket, UsedVoucher};
 
 #[derive(DeserializeRow)]
 pub(super) struct Row {
@@ -87,6 +89,8 @@ fn named<T: FromStr>(column: &str, text: &str) -> Result<T, CqlError> {
 #[serde(rename_all = "snake_case")]
 enum CauseColumn {
     PaymentConfirmed(PaidOrderColumn),
+    EventCancelled(EndedOrderColumn),
+    OrderRefunded(EndedOrderColumn),
     EmailVerification(AccountLinkColumn),
     PasswordReset(AccountLinkColumn),
     PasswordChanged(AccountChangeColumn),
@@ -120,7 +124,24 @@ struct PaidOrderColumn {
     user_id: Uuid,
     number: String,
     tickets: Vec<TicketColumn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    voucher: Option<VoucherColumn>,
     total: Money,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VoucherColumn {
+    code: String,
+    discount: Money,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndedOrderColumn {
+    id: Uuid,
+    event_id: Uuid,
+    user_id: Uuid,
+    number: String,
+    money_back: Option<Money>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,6 +154,10 @@ struct TicketColumn {
 pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
     let column = match cause {
         Cause::PaymentConfirmed(order) => CauseColumn::PaymentConfirmed(order.into()),
+        Cause::OrderEnded(order) => match order.reason {
+            EndReason::EventCancelled => CauseColumn::EventCancelled(order.into()),
+            EndReason::Refunded => CauseColumn::OrderRefunded(order.into()),
+        },
         Cause::Link(link) => match link.kind {
             LinkKind::VerifyEmail => CauseColumn::EmailVerification(link.into()),
             LinkKind::ResetPassword => CauseColumn::PasswordReset(link.into()),
@@ -151,6 +176,10 @@ fn read_cause(text: &str) -> Result<Cause, CqlError> {
     Ok(
         match serde_json::from_str(text).map_err(CqlError::answer)? {
             CauseColumn::PaymentConfirmed(order) => Cause::PaymentConfirmed(order.into()),
+            CauseColumn::EventCancelled(order) => {
+                Cause::OrderEnded(order.read(EndReason::EventCancelled))
+            }
+            CauseColumn::OrderRefunded(order) => Cause::OrderEnded(order.read(EndReason::Refunded)),
             CauseColumn::EmailVerification(link) => Cause::Link(link.read(LinkKind::VerifyEmail)?),
             CauseColumn::PasswordReset(link) => Cause::Link(link.read(LinkKind::ResetPassword)?),
             CauseColumn::EmailChange { link, wish_id } => {
@@ -175,6 +204,10 @@ impl From<&PaidOrder> for PaidOrderColumn {
             user_id: order.user_id,
             number: order.number.clone(),
             tickets: tickets.collect(),
+            voucher: order.voucher.as_ref().map(|used| VoucherColumn {
+                code: used.code.clone(),
+                discount: used.discount,
+            }),
             total: order.total,
         }
     }
@@ -193,6 +226,10 @@ impl From<PaidOrderColumn> for PaidOrder {
             user_id: order.user_id,
             number: order.number,
             tickets: tickets.collect(),
+            voucher: order.voucher.map(|used| UsedVoucher {
+                code: used.code,
+                discount: used.discount,
+            }),
             total: order.total,
         }
     }
@@ -208,12 +245,37 @@ impl From<&AccountChange> for AccountChangeColumn {
     }
 }
 
+impl From<&EndedOrder> for EndedOrderColumn {
+    fn from(order: &EndedOrder) -> Self {
+        Self {
+            id: order.id,
+            event_id: order.event_id,
+            user_id: order.user_id,
+            number: order.number.clone(),
+            money_back: order.money_back,
+        }
+    }
+}
+
 impl From<AccountChangeColumn> for AccountChange {
     fn from(change: AccountChangeColumn) -> Self {
         Self {
             notice_id: change.notice_id,
             user_id: change.user_id,
             at: Timestamp::from_micros(change.at_micros),
+        }
+    }
+}
+
+impl EndedOrderColumn {
+    fn read(self, reason: EndReason) -> EndedOrder {
+        EndedOrder {
+            id: self.id,
+            event_id: self.event_id,
+            user_id: self.user_id,
+            number: self.number,
+            reason,
+            money_back: self.money_back,
         }
     }
 }
@@ -251,7 +313,7 @@ mod tests {
     #[test]
     fn a_cause_survives_its_column() {
         let price = Money::new(2_500, Currency::EUR);
-        let cause = Cause::PaymentConfirmed(PaidOrder {
+        let order = PaidOrder {
             id: Uuid::from_u128(1),
             event_id: Uuid::from_u128(2),
             user_id: Uuid::from_u128(3),
@@ -261,12 +323,50 @@ mod tests {
                 kind: "vip".into(),
                 price,
             }],
+            voucher: None,
             total: price,
-        });
+        };
+        let cause = Cause::PaymentConfirmed(order.clone());
         let text = write_cause(&cause).unwrap();
         // Written down: rows in this form exist.
         insta::assert_snapshot!(text, @r#"{"payment_confirmed":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","tickets":[{"number":7,"kind":"vip","price":{"amount":2500,"currency":"EUR"}}],"total":{"amount":2500,"currency":"EUR"}}}"#);
         assert_eq!(read_cause(&text).unwrap(), cause);
+        let with_voucher = Cause::PaymentConfirmed(PaidOrder {
+            voucher: Some(UsedVoucher {
+                code: "EARLY-10".into(),
+                discount: price,
+            }),
+            ..order
+        });
+        let text = write_cause(&with_voucher).unwrap();
+        assert_eq!(read_cause(&text).unwrap(), with_voucher);
+    }
+
+    #[test]
+    fn an_end_survives_its_column() {
+        let price = Money::new(2_500, Currency::EUR);
+        let mut texts = Vec::new();
+        for (reason, money_back) in [
+            (EndReason::EventCancelled, None),
+            (EndReason::Refunded, Some(price)),
+        ] {
+            let cause = Cause::OrderEnded(EndedOrder {
+                id: Uuid::from_u128(1),
+                event_id: Uuid::from_u128(2),
+                user_id: Uuid::from_u128(3),
+                number: "O-ABCDEFGHJK".into(),
+                reason,
+                money_back,
+            });
+            let text = write_cause(&cause).unwrap();
+            assert_eq!(read_cause(&text).unwrap(), cause);
+            texts.push(text);
+        }
+        // Written down: rows in this form exist.
+        insta::assert_snapshot!(texts.join("\n"), @r#"
+        {"event_cancelled":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","money_back":null}}
+        {"order_refunded":{"id":"00000000-0000-0000-0000-000000000001","event_id":"00000000-0000-0000-0000-000000000002","user_id":"00000000-0000-0000-0000-000000000003","number":"O-ABCDEFGHJK","money_back":{"amount":2500,"currency":"EUR"}}}
+        "#);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod account_mail;
 mod addresses;
+mod ended_orders;
 mod history;
 mod mail_server;
 mod notices;

@@ -2,6 +2,8 @@
 
 use e2e::Mail;
 use mail_parser::MessageParser;
+use schemas::Money;
+use schemas::checkout::UsedVoucher;
 use schemas::dead::DeadLetter;
 use schemas::mailer::NotificationSent;
 use schemas::topics::{CHECKOUT_PAYMENTS, MAILER_NOTIFICATIONS, dead_letter_topic};
@@ -65,6 +67,31 @@ async fn a_paid_order_is_mailed_in_the_buyers_language() -> anyhow::Result<()> {
             assert!(html.contains(expected), "{expected} in {html}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_discount_is_told_with_its_voucher() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let (user, event) = (user("en"), event());
+    world.user(&user).await?;
+    world.event(&event).await?;
+    let mut paid = payment(user.user_id, event.event_id);
+    paid.total.amount = 4_500;
+    paid.voucher = Some(UsedVoucher {
+        code: "EARLY-10".into(),
+        version: 1,
+        max_uses: 10,
+        discount: Money {
+            amount: 500,
+            currency: "EUR".into(),
+        },
+    });
+    world.payment(&paid).await?;
+    let mailbox = world.stack.mailbox();
+    let mail = mailbox.wait_for(&user.email, DEADLINE, |_| true).await?;
+    let told = "Voucher EARLY-10: -5.00 EUR\nTotal: 45.00 EUR";
+    assert!(mail.says(told), "{mail:?}");
     Ok(())
 }
 

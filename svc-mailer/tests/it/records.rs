@@ -10,12 +10,15 @@ use platform::kafka::headers::RecordHeaders;
 use platform::kafka::partition_of;
 use platform::kafka::producer::Producer;
 use schemas::catalog::{EventSnapshot, EventStatus, Venue};
-use schemas::checkout::{IssuedTicket, OrderLine, PaymentConfirmed};
+use schemas::checkout::{
+    EndReason, IssuedTicket, OrderCancelled, OrderLine, OrderRefunded, PaymentConfirmed,
+};
 use schemas::identity::{
     EmailChangeRequested, PasswordResetRequested, SecurityNotice, UserSnapshot,
 };
 use schemas::topics::{
-    CATALOG_EVENTS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS,
+    CATALOG_EVENTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES,
+    IDENTITY_USERS,
 };
 use schemas::{Money, Record};
 use uuid::Uuid;
@@ -86,15 +89,29 @@ impl World {
     }
 
     pub(crate) async fn payment(&self, payment: &PaymentConfirmed) -> anyhow::Result<()> {
-        let partition = self.payments_partition(payment.event_id);
+        let partition = self.event_partition(payment.event_id);
         self.put(CHECKOUT_PAYMENTS.name, partition, payment.order_id, payment)
+            .await
+    }
+
+    /// An order ends before it is paid.
+    pub(crate) async fn cancelled(&self, order: &OrderCancelled) -> anyhow::Result<()> {
+        let partition = self.event_partition(order.event_id);
+        self.put(CHECKOUT_ORDERS.name, partition, order.order_id, order)
+            .await
+    }
+
+    /// A paid order is taken back.
+    pub(crate) async fn refunded(&self, order: &OrderRefunded) -> anyhow::Result<()> {
+        let partition = self.event_partition(order.event_id);
+        self.put(CHECKOUT_ORDERS.name, partition, order.order_id, order)
             .await
     }
 
     /// Bytes that are no record, where the payments of the event are. Returns their key.
     pub(crate) async fn poison(&self, event_id: Uuid) -> anyhow::Result<Uuid> {
         let key = new_id();
-        let partition = self.payments_partition(event_id);
+        let partition = self.event_partition(event_id);
         let headers = headers("ticketing.checkout.PaymentConfirmed", key);
         self.producer
             .send_to(
@@ -108,7 +125,7 @@ impl World {
         Ok(key)
     }
 
-    fn payments_partition(&self, event_id: Uuid) -> i32 {
+    fn event_partition(&self, event_id: Uuid) -> i32 {
         partition_of(event_id, self.stack.event_partitions)
     }
 
@@ -220,6 +237,44 @@ pub(crate) fn payment(user_id: Uuid, event_id: Uuid) -> PaymentConfirmed {
         reserved_at: now,
         confirmed_at: now,
         voucher: None,
+    }
+}
+
+/// A hold that was ended for a reason.
+pub(crate) fn cancelled(user_id: Uuid, event_id: Uuid, reason: EndReason) -> OrderCancelled {
+    let held = payment(user_id, event_id);
+    OrderCancelled {
+        order_id: held.order_id,
+        event_id,
+        user_id,
+        version: 2,
+        lines: held.lines,
+        total: held.total,
+        reserved_at: held.reserved_at,
+        cancelled_at: held.confirmed_at,
+        voucher: None,
+        number: Some(held.number),
+        reason: Some(reason),
+        payment_id: None,
+    }
+}
+
+/// A paid order that was taken back for a reason.
+pub(crate) fn refunded(user_id: Uuid, event_id: Uuid, reason: EndReason) -> OrderRefunded {
+    let paid = payment(user_id, event_id);
+    OrderRefunded {
+        order_id: paid.order_id,
+        event_id,
+        user_id,
+        version: 3,
+        lines: paid.lines,
+        total: paid.total,
+        reserved_at: paid.reserved_at,
+        payment_id: Some(paid.payment_id),
+        refunded_at: paid.confirmed_at,
+        voucher: None,
+        number: Some(paid.number),
+        reason: Some(reason),
     }
 }
 

@@ -6,6 +6,7 @@ mod vouchers;
 use std::collections::BTreeSet;
 
 use sale::{EVENT, NOW, SECOND, Sale, euros, order, payment};
+use schemas::checkout::EndReason;
 use uuid::Uuid;
 
 use super::charges::ChargeStatus;
@@ -76,6 +77,21 @@ fn each_disorder_is_seen() {
             "the price changes",
             |s| s.entry(2, 3).terms.as_mut().unwrap().total = euros(1),
             &[LegalMoves],
+        ),
+        (
+            "an order has two numbers",
+            |s| s.entry(3, 1).number = Some("O-2".to_owned()),
+            &[LegalMoves],
+        ),
+        (
+            "an order ends with an event that goes on",
+            |s| s.entry(3, 1).reason = Some(EndReason::EventCancelled),
+            &[LegalMoves],
+        ),
+        (
+            "money is promised back and not owed",
+            |s| s.entry(3, 1).payment_id = Some(payment(3)),
+            &[MoneyConserved],
         ),
         (
             "a hold ends early",

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use platform::kafka::topic_reader::Place;
 use schemas::catalog::{EventInventory, EventStatus, TicketTypeInventory};
 use schemas::checkout::{
-    IssuedTicket, OrderLine, PaymentRefundDue, PaymentRefunded, StockLevel, TicketTypeStock,
+    EndReason, IssuedTicket, OrderLine, PaymentRefundDue, PaymentRefunded, StockLevel,
+    TicketTypeStock,
 };
 use schemas::{Micros, Money};
 use serde_json::json;
@@ -96,6 +97,8 @@ impl Sale {
             }),
             payment_id: matches!(step, Step::Confirmed | Step::Failed | Step::Refunded)
                 .then(|| payment(n)),
+            number: (step != Step::Failed).then(|| format!("O-{n}")),
+            reason: matches!(step, Step::Cancelled | Step::Refunded).then_some(EndReason::Asked),
             tickets,
             expires_at: (step == Step::Reserved).then_some(at + HOLD),
             fingerprint: Vec::new(),

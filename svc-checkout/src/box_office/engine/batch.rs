@@ -216,6 +216,7 @@ mod tests {
             user_id: Uuid::from_u128(1),
             lines: vec![(GENERAL, 1)],
             voucher: None,
+            complimentary: false,
             fingerprint: [0; 32],
             not_after: NOW,
         });

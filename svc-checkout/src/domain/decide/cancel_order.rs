@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use platform::clock::Timestamp;
 
-use super::{Decision, end_unpaid, refuse_late, repeat_by_row};
+use super::{Decision, end_reason, end_unpaid, refuse_late, repeat_by_row};
 use crate::domain::books::{CommandEffect, Desk};
-use crate::domain::command::{Answer, CancelOrder, Fact, Refusal};
+use crate::domain::command::{Answer, CancelOrder, Refusal};
+use crate::domain::fact::Fact;
 use crate::domain::order::Status;
 
 pub(super) fn decide(
@@ -43,7 +44,11 @@ pub(super) fn decide(
         },
     );
     Ok(Decision {
-        facts: vec![Fact::Cancelled(Arc::clone(&order))],
+        facts: vec![Fact::Cancelled {
+            order: Arc::clone(&order),
+            reason: Some(end_reason(desk, order.event_id)),
+            payment_id: None,
+        }],
         answer: Answer::Order(order),
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::end_unpaid;
 use crate::domain::books::Desk;
-use crate::domain::command::Fact;
+use crate::domain::fact::{EndReason, Fact};
 use crate::domain::order::Status;
 
 /// Cancels orders that nobody is paying of events that were cancelled, at most `limit`.
@@ -31,5 +31,9 @@ pub(super) fn cancel_with_event(
     let hold = desk.hold(order_id).filter(|hold| !hold.paying)?;
     let order = Arc::clone(&hold.order);
     let order = end_unpaid(desk, &order, Status::Cancelled, now);
-    Some(Fact::Cancelled(order))
+    Some(Fact::Cancelled {
+        order,
+        reason: Some(EndReason::EventCancelled),
+        payment_id: None,
+    })
 }

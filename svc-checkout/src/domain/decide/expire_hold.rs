@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::end_unpaid;
 use crate::domain::books::Desk;
-use crate::domain::command::Fact;
 use crate::domain::ended_order::EndedOrder;
+use crate::domain::fact::Fact;
 use crate::domain::order::Status;
 
 /// Ends the hold of an order when it is due; nothing when it is not.

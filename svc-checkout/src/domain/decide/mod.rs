@@ -20,7 +20,8 @@ use platform::clock::Timestamp;
 use uuid::Uuid;
 
 use super::books::{CommandEffect, Desk};
-use super::command::{Answer, Command, Fact, Refusal};
+use super::command::{Answer, Command, Refusal};
+use super::fact::{EndReason, Fact};
 use super::order::{Fingerprint, Line, Order, Status, Ticket};
 
 pub use apply_inventory::apply_inventory;
@@ -76,6 +77,15 @@ fn repeat_by_row(effect: &CommandEffect, fingerprint: Fingerprint) -> Result<Dec
         order_id: effect.order_id,
         payment_id: None,
     }))
+}
+
+/// Why an order ends that somebody asked to end: where the event was cancelled, it would have ended anyway.
+fn end_reason(desk: &Desk<'_>, event_id: Uuid) -> EndReason {
+    if desk.is_cancelled(event_id) {
+        EndReason::EventCancelled
+    } else {
+        EndReason::Asked
+    }
 }
 
 /// Ends an unpaid order: its tickets are free, its buyer has them no more, its voucher

@@ -8,8 +8,9 @@ use platform::money::Money;
 
 use super::{Decision, paid, refuse_late};
 use crate::domain::books::{CommandEffect, Desk};
-use crate::domain::command::{Answer, Fact, PlaceOrder, Refusal};
+use crate::domain::command::{Answer, PlaceOrder, Refusal};
 use crate::domain::event_book::{EventBook, SaleStatus};
+use crate::domain::fact::Fact;
 use crate::domain::order::{Hold, Line, Order, Status};
 use crate::domain::voucher::UsedVoucher;
 use crate::planted::{Bug, planted};
@@ -124,7 +125,7 @@ fn price(
         let ticket_type = book
             .ticket_type(ticket_type_id)
             .ok_or(Refusal::UnknownTicketType(ticket_type_id))?;
-        if !ticket_type.on_sale(now) {
+        if !command.complimentary && !ticket_type.on_sale(now) {
             return Err(Refusal::SaleClosed);
         }
         let too_many = i64::from(planted(Bug::OneSeatTooMany));
@@ -143,7 +144,11 @@ fn price(
                 });
             }
         }
-        let unit_price = ticket_type.price;
+        let unit_price = if command.complimentary {
+            Money::zero(ticket_type.price.currency)
+        } else {
+            ticket_type.price
+        };
         let line_total = unit_price
             .checked_mul(quantity)
             .map_err(|_| Refusal::TotalOutOfRange)?;

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use platform::clock::Timestamp;
 
-use super::{Decision, refuse_late, repeat_by_row};
+use super::{Decision, end_reason, refuse_late, repeat_by_row};
 use crate::domain::books::{CommandEffect, Desk};
-use crate::domain::command::{
-    Answer, Fact, OrderRow, RefundOrder, RefundOwed, RefundedOrder, Refusal,
-};
+use crate::domain::command::{Answer, OrderRow, RefundOrder, Refusal};
 use crate::domain::ended_order::EndedOrder;
+use crate::domain::fact::{Fact, RefundOwed, RefundedOrder};
 use crate::domain::order::Status;
 use crate::planted::{Bug, planted};
 
@@ -38,6 +37,7 @@ pub(super) fn decide(
         voucher: row.voucher.clone(),
         payment_id: row.payment_id,
         reserved_at: row.reserved_at,
+        reason: Some(end_reason(desk, command.event_id)),
         at: now.max(row.updated_at + Duration::from_micros(1)),
     };
     if let Some(book) = desk.event_mut(command.event_id) {

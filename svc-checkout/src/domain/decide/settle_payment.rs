@@ -9,10 +9,9 @@ use uuid::Uuid;
 use super::cancel_stranded::cancel_with_event;
 use super::{Decision, can_take_again, end_unpaid, paid};
 use crate::domain::books::Desk;
-use crate::domain::command::{
-    Answer, Fact, OrderRow, PaymentFailed, PaymentOutcome, RefundOwed, Refusal, SettlePayment,
-};
+use crate::domain::command::{Answer, OrderRow, PaymentOutcome, Refusal, SettlePayment};
 use crate::domain::ended_order::EndedOrder;
+use crate::domain::fact::{EndReason, Fact, PaymentFailed, RefundOwed};
 use crate::domain::order::{Hold, Order, Status};
 use crate::planted::{Bug, planted};
 
@@ -88,7 +87,12 @@ fn paid_for_nothing(
         ..EndedOrder::of(&order)
     });
     let mut decision = refund(desk, command, now);
-    decision.facts.insert(0, Fact::Cancelled(order));
+    let cancelled = Fact::Cancelled {
+        order,
+        reason: Some(EndReason::EventCancelled),
+        payment_id: Some(payment_id),
+    };
+    decision.facts.insert(0, cancelled);
     decision
 }
 

@@ -4,7 +4,8 @@ use platform::clock::Timestamp;
 
 use super::Decision;
 use crate::domain::books::Desk;
-use crate::domain::command::{Answer, Fact, SettleRefund};
+use crate::domain::command::{Answer, SettleRefund};
+use crate::domain::fact::Fact;
 use crate::planted::{Bug, planted};
 
 pub(super) fn decide(desk: &mut Desk<'_>, command: &SettleRefund, now: Timestamp) -> Decision {

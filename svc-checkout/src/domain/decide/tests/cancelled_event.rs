@@ -10,7 +10,11 @@ fn cancellations(facts: &[Fact]) -> Vec<Uuid> {
     facts
         .iter()
         .filter_map(|fact| match fact {
-            Fact::Cancelled(order) => Some(order.id),
+            Fact::Cancelled {
+                order,
+                reason: Some(EndReason::EventCancelled),
+                payment_id: None,
+            } => Some(order.id),
             _ => None,
         })
         .collect()
@@ -31,7 +35,7 @@ fn nothing_is_sold_and_what_is_held_is_free_again() {
     assert_eq!(hall.stock(GENERAL), (0, 0, 10));
     assert_eq!(hall.stock(VIP), (0, 0, 10));
     assert_eq!(hall.books.holds().count(), 0);
-    let Some(Fact::Cancelled(order)) = hall.facts.last() else {
+    let Some(Fact::Cancelled { order, .. }) = hall.facts.last() else {
         panic!("not cancelled")
     };
     assert_eq!(order.status, Status::Cancelled);
@@ -101,8 +105,8 @@ fn who_is_paying_ends_with_the_payment_and_gets_the_money_back() {
         .expect("owed");
     assert_eq!(decision.answer, Answer::Nothing);
     assert!(
-        matches!(&decision.facts[..], [Fact::Cancelled(order), Fact::RefundDue(owed)]
-            if order.version == 2 && owed.payment_id == payment && owed.amount == order.total),
+        matches!(&decision.facts[..], [Fact::Cancelled { order, reason, payment_id }, Fact::RefundDue(owed)]
+            if order.version == 2 && *reason == Some(EndReason::EventCancelled) && *payment_id == Some(payment) && owed.payment_id == payment && owed.amount == order.total),
         "{decision:?}"
     );
     assert_eq!(hall.stock(VIP), (0, 0, 10));
@@ -134,7 +138,7 @@ fn a_declined_payment_ends_the_order_with_its_event() {
         .expect("declined");
     assert!(matches!(decision.answer, Answer::PaymentDeclined { .. }));
     assert!(
-        matches!(&decision.facts[..], [Fact::PaymentFailed(failed), Fact::Cancelled(order)]
+        matches!(&decision.facts[..], [Fact::PaymentFailed(failed), Fact::Cancelled { order, .. }]
             if failed.version == 2 && order.version == 3 && order.updated_at > failed.at),
         "{decision:?}"
     );
@@ -217,4 +221,23 @@ fn the_book_tells_when_the_last_paid_order_is_refunded() {
         refunds_due(&hall.facts),
         Vec::from_iter(with_money.payment_id)
     );
+    let reasons = hall.facts.iter().filter_map(|fact| match fact {
+        Fact::Refunded(order) => order.reason,
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [EndReason::EventCancelled; 2]);
+}
+
+#[test]
+fn whoever_gives_an_order_up_before_its_turn_lost_it_to_the_event_all_the_same() {
+    let mut hall = Hall::open(10, 10);
+    let orders: Vec<_> = (0..=STRANDED_PER_BATCH as u128)
+        .map(|n| hall.order(n + 1, n, &[(GENERAL, 1)]))
+        .collect();
+    hall.apply(&cancelled(2, 10, 10));
+    let left = hall.books.holds().next().expect("one waits").order.id;
+    let left = orders.iter().find(|order| order.id == left);
+    hall.cancel(100, left.expect("one of them"))
+        .expect("cancelled");
+    assert_eq!(cancellations(&hall.facts).len(), orders.len());
 }

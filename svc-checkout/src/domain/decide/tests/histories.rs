@@ -20,6 +20,11 @@ enum Step {
         vip: i64,
         voucher: bool,
     },
+    /// The organizer puts somebody on the list.
+    Guest {
+        key: u8,
+        vip: bool,
+    },
     Start {
         key: u8,
         order: usize,
@@ -76,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any::<u8>(), 0..6_u8, 0..4_i64, 0..3_i64, any::<bool>()).prop_map(
             |(key, buyer, general, vip, voucher)| Step::Place { key, buyer, general, vip, voucher }
         ),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(key, vip)| Step::Guest { key, vip }),
         3 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Start { key, order }),
         4 => (0..20_usize, 1..4_u32, any::<bool>())
             .prop_map(|(order, attempt, paid)| Step::Settle { order, attempt, paid }),
@@ -136,14 +142,13 @@ fn play(steps: &[Step]) {
                 if *voucher {
                     command = wish(command, Some(terms));
                 }
-                if let Ok(Decision {
-                    answer: Answer::Order(order),
-                    ..
-                }) = hall.decide(&command)
-                    && !witness.orders.iter().any(|known| known.id == order.id)
-                {
-                    witness.orders.push(order);
-                }
+                witness.note(hall.decide(&command));
+            }
+            Step::Guest { key, vip } => {
+                let guest = u128::from(*key % 8);
+                let ticket_type = if *vip { VIP } else { GENERAL };
+                let command = hall.guest_command(5_000_000 + guest, 9_000 + guest, ticket_type);
+                witness.note(hall.decide(&command));
             }
             Step::Start { key, order } => {
                 if let Some(order) = witness.orders.get(*order).cloned() {
@@ -324,7 +329,10 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
                     "ticket number twice at step {index}"
                 );
             }
-            let payment = order.payment_id.expect("nothing is free here");
+            let Some(payment) = order.payment_id else {
+                assert_eq!(order.total, eur(0), "only guests have tickets for nothing");
+                continue;
+            };
             assert!(
                 bought.insert(payment),
                 "one payment bought twice at step {index}"

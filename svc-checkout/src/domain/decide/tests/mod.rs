@@ -1,6 +1,7 @@
 //! The table of what an order can do, row by row, and random histories that must keep the sums.
 
 mod cancelled_event;
+mod guests;
 mod histories;
 mod limits;
 mod quantities;
@@ -18,10 +19,11 @@ use uuid::Uuid;
 use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
-    Answer, CancelOrder, Command, Fact, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
+    Answer, CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
     RefundOrder, Refusal, SettlePayment, StartPayment,
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
+use crate::domain::fact::{EndReason, Fact};
 use crate::domain::order::{Order, Status};
 use crate::domain::voucher::{Reduction, VoucherCode, VoucherOffer, WantedVoucher};
 
@@ -157,9 +159,20 @@ impl Hall {
             user_id: user(buyer),
             lines: lines.to_vec(),
             voucher: None,
+            complimentary: false,
             fingerprint: [u8::try_from(lines.len()).unwrap_or(0); 32],
             not_after: self.now + Duration::from_secs(5),
         })
+    }
+
+    fn guest_command(&self, command: u128, guest: u128, ticket_type: Uuid) -> Command {
+        match self.place_command(command, guest, &[(ticket_type, 1)]) {
+            Command::PlaceOrder(place) => Command::PlaceOrder(PlaceOrder {
+                complimentary: true,
+                ..place
+            }),
+            other => other,
+        }
     }
 
     fn order(&mut self, command: u128, buyer: u128, lines: &[(Uuid, i64)]) -> Arc<Order> {

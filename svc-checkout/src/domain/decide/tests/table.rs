@@ -293,6 +293,18 @@ fn a_cancelled_hold_gives_its_stock_back_once() {
     };
     assert_eq!(cancelled.status, Status::Cancelled);
     assert_eq!((cancelled.version, cancelled.expires_at), (2, None));
+    let last = hall.facts.last();
+    assert!(
+        matches!(
+            last,
+            Some(Fact::Cancelled {
+                reason: Some(EndReason::Asked),
+                payment_id: None,
+                ..
+            })
+        ),
+        "{last:?}"
+    );
     assert_eq!(hall.stock(GENERAL), (0, 0, 10));
     // The same wish again gets the same order, another one is refused by the row.
     let again = Answer::SeeRow {
@@ -343,6 +355,7 @@ fn a_refund_kills_the_tickets_and_owes_the_money_once() {
         panic!("no record of the refund: {:?}", hall.facts)
     };
     assert_eq!(refunded.version, order.version + 1);
+    assert_eq!(refunded.reason, Some(EndReason::Asked));
     assert!(refunded.at > order.updated_at);
     // A repeat, another wish with a row from before, and one with the row of now.
     assert_eq!(hall.refund(10, &order, paid.clone()), Ok(by_row));

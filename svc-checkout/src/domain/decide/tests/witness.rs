@@ -20,7 +20,9 @@ impl Witness {
     pub(super) fn see(&mut self, facts: &[Fact]) {
         for fact in facts {
             let order = match fact {
-                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled(order) => order,
+                Fact::Reserved(order) | Fact::Expired(order) | Fact::Cancelled { order, .. } => {
+                    order
+                }
                 Fact::Confirmed(order) => {
                     let row = OrderRow::from((**order).clone());
                     self.paid_rows.insert(order.id, row);
@@ -56,6 +58,18 @@ impl Witness {
             assert_eq!(order.version, version + 1, "versions follow each other");
             self.rows
                 .insert(order.id, (order.status, order.payment_id, order.version));
+        }
+    }
+
+    /// An order that was placed, once.
+    pub(super) fn note(&mut self, decided: Result<Decision, Refusal>) {
+        if let Ok(Decision {
+            answer: Answer::Order(order),
+            ..
+        }) = decided
+            && !self.orders.iter().any(|known| known.id == order.id)
+        {
+            self.orders.push(order);
         }
     }
 

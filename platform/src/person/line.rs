@@ -1,19 +1,20 @@
 //! One line of text that people write: names and subjects.
 
-use platform::text::is_invisible;
+use crate::text::is_invisible;
 
 use super::NotAllowed;
 
 /// Longest line, in characters.
 pub const MAX_LINE_CHARS: usize = 200;
 
-pub(super) const LENGTH: NotAllowed = NotAllowed::new("length", "1 to 200 characters");
-pub(super) const VISIBLE: NotAllowed = NotAllowed::new("form", "something that can be seen");
-pub(super) const FORM: NotAllowed =
-    NotAllowed::new("form", "one line of text without control characters");
+/// Why a line is refused that is too short or too long.
+pub const LENGTH: NotAllowed = NotAllowed::new("length", "1 to 200 characters");
+const VISIBLE: NotAllowed = NotAllowed::new("form", "something that can be seen");
+/// Why a line is refused that breaks, or controls a terminal.
+pub const FORM: NotAllowed = NotAllowed::new("form", "one line of text without control characters");
 
 /// The line, without the spaces around it.
-pub(super) fn visible_line(text: &str) -> Result<&str, NotAllowed> {
+pub fn visible_line(text: &str) -> Result<&str, NotAllowed> {
     let text = text.trim();
     if !(1..=MAX_LINE_CHARS).contains(&text.chars().count()) {
         return Err(LENGTH);

@@ -22,7 +22,7 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::line::{FORM, LENGTH, MAX_LINE_CHARS};
+    use crate::person::line::{FORM, LENGTH, MAX_LINE_CHARS};
     use proptest::prelude::*;
 
     #[test]
