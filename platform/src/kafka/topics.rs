@@ -7,10 +7,13 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use schemas::topics::{Partitions, Topic};
+use tokio::time::Instant;
 
 use crate::config::KafkaConfig;
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a broker is asked for a topic that was just made.
+const METADATA_LOOK: Duration = Duration::from_millis(50);
 
 /// Why the topics are not as they must be.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +56,22 @@ fn partitions(topic: &Topic, config: &KafkaConfig) -> i32 {
     }
 }
 
-/// Creates the topics that are missing.
+/// Creates the topics that are missing, and returns when the broker tells of them.
 pub async fn create(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> {
     for topic in topics {
         let settings = topic.kind.settings();
         create_one(config, topic.name, partitions(topic, config), &settings).await?;
     }
-    verify(config, topics)
+    let asked = Instant::now();
+    loop {
+        match verify(config, topics) {
+            // The controller has made it, and the broker that is asked has not heard of it yet.
+            Err(TopicError::Missing { .. }) if asked.elapsed() < ADMIN_TIMEOUT => {
+                tokio::time::sleep(METADATA_LOOK).await;
+            }
+            verified => return verified,
+        }
+    }
 }
 
 /// Creates the dead letter topic of `group` for `source`.
