@@ -63,10 +63,11 @@ macro_rules! templates {
 }
 
 /// What ends in .html is escaped, by the rule of the engine; a name with markup in it stays a name.
-const TEMPLATES: [(&str, &str); 77] = templates! {
+const TEMPLATES: [(&str, &str); 83] = templates! {
     "layout.html" "layout.txt"
     "en/kinds.txt"
     "en/payment-confirmed.subject.txt" "en/payment-confirmed.txt" "en/payment-confirmed.html"
+    "en/order-ended.txt" "en/order-ended.html"
     "en/event-cancelled.subject.txt" "en/event-cancelled.txt" "en/event-cancelled.html"
     "en/order-refunded.subject.txt" "en/order-refunded.txt" "en/order-refunded.html"
     "en/email-verification.subject.txt" "en/email-verification.txt" "en/email-verification.html"
@@ -76,6 +77,7 @@ const TEMPLATES: [(&str, &str); 77] = templates! {
     "en/email-changed.subject.txt" "en/email-changed.txt" "en/email-changed.html"
     "fr/kinds.txt"
     "fr/payment-confirmed.subject.txt" "fr/payment-confirmed.txt" "fr/payment-confirmed.html"
+    "fr/order-ended.txt" "fr/order-ended.html"
     "fr/event-cancelled.subject.txt" "fr/event-cancelled.txt" "fr/event-cancelled.html"
     "fr/order-refunded.subject.txt" "fr/order-refunded.txt" "fr/order-refunded.html"
     "fr/email-verification.subject.txt" "fr/email-verification.txt" "fr/email-verification.html"
@@ -85,6 +87,7 @@ const TEMPLATES: [(&str, &str); 77] = templates! {
     "fr/email-changed.subject.txt" "fr/email-changed.txt" "fr/email-changed.html"
     "es/kinds.txt"
     "es/payment-confirmed.subject.txt" "es/payment-confirmed.txt" "es/payment-confirmed.html"
+    "es/order-ended.txt" "es/order-ended.html"
     "es/event-cancelled.subject.txt" "es/event-cancelled.txt" "es/event-cancelled.html"
     "es/order-refunded.subject.txt" "es/order-refunded.txt" "es/order-refunded.html"
     "es/email-verification.subject.txt" "es/email-verification.txt" "es/email-verification.html"
