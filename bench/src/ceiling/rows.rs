@@ -27,6 +27,10 @@ const WRITES_AT_ONCE: usize = 64;
 const ORDERS_PER_BATCH: usize = 30;
 /// Keeps a batch far below that.
 const PLACES_PER_BATCH: usize = 160;
+/// Of more partitions in a request Cassandra warns, and of more than 5 KiB in one of several.
+const PARTITIONS_PER_REQUEST: usize = 10;
+const ORDERS_PER_REQUEST: usize = 10;
+const PLACES_PER_REQUEST: usize = 50;
 /// Partitions of the places of a year.
 const PLACE_BUCKETS: u8 = 64;
 /// Batches whose rows are written at once.
@@ -126,7 +130,7 @@ impl Rows {
     }
 
     async fn write(&self, orders: &[Order]) -> Result<(), CqlError> {
-        // Rows of one partition, so one batch is one write.
+        // Rows of one partition are one write, and some partitions are one request.
         let mut rows: HashMap<i64, Vec<OrderRow>> = HashMap::new();
         let mut places: HashMap<i8, Vec<Place>> = HashMap::new();
         for order in orders {
@@ -135,15 +139,11 @@ impl Rows {
             places.entry(place.1).or_default().push(place);
         }
         let mut writes = Vec::new();
-        for rows in rows.into_values() {
-            for some in chunks(rows, ORDERS_PER_BATCH) {
-                writes.push(self.write_rows(&self.insert_order, some).boxed());
-            }
+        for some in requests(rows, ORDERS_PER_BATCH, ORDERS_PER_REQUEST) {
+            writes.push(self.write_rows(&self.insert_order, some).boxed());
         }
-        for places in places.into_values() {
-            for some in chunks(places, PLACES_PER_BATCH) {
-                writes.push(self.write_rows(&self.insert_by_user, some).boxed());
-            }
+        for some in requests(places, PLACES_PER_BATCH, PLACES_PER_REQUEST) {
+            writes.push(self.write_rows(&self.insert_by_user, some).boxed());
         }
         stream::iter(writes)
             .buffer_unordered(WRITES_AT_ONCE)
@@ -176,13 +176,24 @@ fn place(order: &Order) -> Place {
     (at.year(), bucket, order.user_id, at.as_micros(), order.id)
 }
 
-fn chunks<R>(rows: Vec<R>, most: usize) -> Vec<Vec<R>> {
-    let mut rows = rows.into_iter().peekable();
-    std::iter::from_fn(|| {
-        rows.peek()?;
-        Some(rows.by_ref().take(most).collect())
-    })
-    .collect()
+/// Partitions put together: each up to `most` rows in a request of its own, some that are smaller up to `shared` rows.
+fn requests<K, R>(partitions: HashMap<K, Vec<R>>, most: usize, shared: usize) -> Vec<Vec<R>> {
+    let mut requests = Vec::new();
+    let (mut open, mut in_open) = (Vec::new(), 0);
+    for mut rows in partitions.into_values() {
+        while rows.len() > most {
+            requests.push(rows.split_off(rows.len() - most));
+        }
+        if open.len() + rows.len() > shared || in_open == PARTITIONS_PER_REQUEST {
+            requests.push(std::mem::take(&mut open));
+            in_open = 0;
+        }
+        open.append(&mut rows);
+        in_open += 1;
+    }
+    requests.push(open);
+    requests.retain(|rows| !rows.is_empty());
+    requests
 }
 
 fn row(order: &Order) -> OrderRow<'_> {

@@ -1,21 +1,19 @@
 //! Orders and tickets: projections of the ledger.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
-use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
 use crate::domain::fact::RefundedOrder;
 use crate::domain::order::{Order, Status};
 
+mod batches;
 mod of_event;
 mod places;
 mod rows;
@@ -28,10 +26,6 @@ use rows::{COLUMNS, EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
 
 /// Rows of one page that are read at once.
 const READS_AT_ONCE: usize = 16;
-/// Requests of one call that are on their way at once.
-const WRITES_AT_ONCE: usize = 64;
-/// Of the rows in one batch. The databases refuse batches of more than 40 KiB; sizes are guessed generously.
-const BATCH_BYTES: usize = 16 << 10;
 
 /// How an order came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,16 +143,16 @@ impl OrderStore {
     pub async fn write_reserved(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
         let rows = orders
             .iter()
-            .map(|order| (bucket(order.id), rows::bytes(order), ReservedRow::of(order)));
+            .map(|order| (rows::bytes(order), ReservedRow::of(order)));
         let places = orders.iter().map(|order| {
             let at = order.reserved_at;
             let (year, bucket) = partition_of(order.user_id, at);
             let place = (year, bucket, order.user_id, at.as_micros(), order.id);
-            ((year, bucket), places::BYTES, place)
+            (places::BYTES, place)
         });
         futures::try_join!(
-            self.write(&self.insert_reserved, grouped(rows)),
-            self.write(&self.insert_order_place, grouped(places)),
+            self.write(&self.insert_reserved, rows),
+            self.write(&self.insert_order_place, places),
         )?;
         Ok(())
     }
@@ -167,61 +161,36 @@ impl OrderStore {
     pub async fn write_paid(&self, orders: &[Arc<Order>]) -> Result<(), CqlError> {
         let rows = orders
             .iter()
-            .map(|order| (bucket(order.id), rows::bytes(order), PaidRow::of(order)));
+            .map(|order| (rows::bytes(order), PaidRow::of(order)));
         let places = orders.iter().flat_map(|order| {
             let (user_id, at) = (order.user_id, order.updated_at);
             let (year, bucket) = partition_of(user_id, at);
             order.tickets.iter().map(move |ticket| {
                 let place = (year, bucket, user_id, at.as_micros(), ticket.id, order.id);
-                ((year, bucket), places::BYTES, place)
+                (places::BYTES, place)
             })
         });
         futures::try_join!(
-            self.write(&self.insert_paid, grouped(rows)),
-            self.write(&self.insert_ticket_place, grouped(places)),
+            self.write(&self.insert_paid, rows),
+            self.write(&self.insert_ticket_place, places),
         )?;
         Ok(())
     }
 
     /// Orders that came to their end.
     pub async fn write_ended(&self, ends: &[End]) -> Result<(), CqlError> {
-        let rows = ends
-            .iter()
-            .map(|end| (bucket(end.order_id), EndedRow::BYTES, EndedRow::of(end)));
-        self.write(&self.update_ended, grouped(rows)).await
+        let rows = ends.iter().map(|end| (EndedRow::BYTES, EndedRow::of(end)));
+        self.write(&self.update_ended, rows).await
     }
 
-    /// Rows of one statement, as many requests as there are groups of them.
-    async fn write<R: SerializeRow + Send + Sync>(
-        &self,
-        statement: &PreparedStatement,
-        groups: Vec<Vec<R>>,
-    ) -> Result<(), CqlError> {
-        let requests = groups
-            .into_iter()
-            .map(|rows| self.write_together(statement, rows).boxed());
-        stream::iter(requests.collect::<Vec<_>>())
-            .buffer_unordered(WRITES_AT_ONCE)
-            .try_collect()
-            .await
-    }
-
-    async fn write_together<R: SerializeRow>(
-        &self,
-        statement: &PreparedStatement,
-        rows: Vec<R>,
-    ) -> Result<(), CqlError> {
-        // Alone it may be larger than a batch may.
-        if let [row] = rows.as_slice() {
-            self.session.execute_unpaged(statement, row).await?;
-            return Ok(());
-        }
-        let mut batch = Batch::new(BatchType::Unlogged);
-        for _ in &rows {
-            batch.append_statement(statement.clone());
-        }
-        self.session.batch(&batch, rows).await?;
-        Ok(())
+    /// Rows of one statement, each with about its size in bytes.
+    fn write<'a, R: SerializeRow + Send + Sync + 'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+        rows: impl Iterator<Item = (usize, R)>,
+    ) -> impl Future<Output = Result<(), CqlError>> + Send + 'a {
+        let requests = batches::requests(&self.session, statement, rows);
+        async move { batches::send_all(&self.session, statement, requests?).await }
     }
 
     /// An order of which only the version moved.
@@ -297,44 +266,5 @@ impl OrderStore {
         self.ticket_places
             .list(&self.session, user_id, after, limit)
             .await
-    }
-}
-
-/// Rows that go together, out of rows with their partition and about their size. What a partition gets is one request
-/// and, in the database, one write: both cost far more than a row.
-fn grouped<K: Eq + Hash, R>(rows: impl IntoIterator<Item = (K, usize, R)>) -> Vec<Vec<R>> {
-    let mut full = Vec::new();
-    let mut open: HashMap<K, (usize, Vec<R>)> = HashMap::new();
-    for (partition, bytes, row) in rows {
-        let (size, rows) = open.entry(partition).or_default();
-        if *size + bytes > BATCH_BYTES && !rows.is_empty() {
-            full.push(std::mem::take(rows));
-            *size = 0;
-        }
-        *size += bytes;
-        rows.push(row);
-    }
-    full.extend(open.into_values().map(|(_, rows)| rows));
-    full
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_a_partition_go_together_up_to_the_size_of_a_batch() {
-        let half = BATCH_BYTES / 2;
-        let rows = [
-            (1, half, "a"),
-            (2, half, "b"),
-            (1, half, "c"),
-            (1, half, "d"),
-            (2, 10 * BATCH_BYTES, "e"),
-        ];
-        let mut groups = grouped(rows);
-        groups.sort();
-        assert_eq!(groups, [vec!["a", "c"], vec!["b"], vec!["d"], vec!["e"]]);
-        assert!(grouped(Vec::<(u8, usize, ())>::new()).is_empty());
     }
 }
