@@ -65,6 +65,7 @@ struct PlaceText {
 ///
 /// Soonest first. A change of an event may take a second until it is in the list.
 #[utoipa::path(
+    operation_id = "list_events",
     get, path = "/v1/events", tag = "events",
     params(
         PublishedEventsIn, PageQuery,
