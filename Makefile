@@ -84,12 +84,13 @@ bench-catalog: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
 bench-catalog: events ?= 100000
 bench-catalog: clients ?= 64
 bench-catalog: seconds ?= 10
-bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=100000] [clients=64] [seconds=10]
+bench-catalog: streams ?= 5000
+bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=100000] [clients=64] [seconds=10] [streams=5000]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-catalog \
-		--events $(events) --clients $(clients) --seconds $(seconds)
+		--events $(events) --clients $(clients) --seconds $(seconds) --streams $(streams)
 
 fmt: ## format the code
 	cargo fmt --all

@@ -39,6 +39,17 @@ impl Processes {
         Ok(Self(processes))
     }
 
+    /// These and one more, with the children that it has now: their time is shown together.
+    #[must_use]
+    pub fn and(mut self, name: &str, pid: u32) -> Self {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().flat_map(str::parse);
+        let pids = std::iter::once(pid).chain(children);
+        self.0.extend(pids.map(|pid| (name.to_owned(), pid)));
+        self
+    }
+
     /// What each has used since its start.
     pub fn sample(&self) -> anyhow::Result<Sample> {
         let mut sample = Sample::new();
@@ -46,7 +57,7 @@ impl Processes {
             let path = format!("/proc/{pid}/stat");
             let stat = fs::read_to_string(&path).with_context(|| format!("{name} has died"))?;
             let used = process_ticks(&stat).with_context(|| format!("{path} is not understood"))?;
-            sample.insert(name.clone(), TICK * used);
+            *sample.entry(name.clone()).or_default() += TICK * used;
         }
         let all = fs::read_to_string("/proc/stat").context("/proc/stat")?;
         let all = TICK * machine_ticks(&all).context("/proc/stat is not understood")?;

@@ -152,8 +152,8 @@ pub async fn migrate(config: &CqlConfig, migrations: &[Migration]) -> Result<(),
             None => {}
         }
         for statement in statements(migration.text) {
-            if let Some((table, column)) = added_column(&statement)
-                && has_column(&session, keyspace, table, column).await?
+            if let Some((table, column, is_there_after)) = changed_column(&statement)
+                && has_column(&session, keyspace, table, column).await? == is_there_after
             {
                 continue; // by a migration that broke off
             }
@@ -185,12 +185,13 @@ fn statements(text: &str) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-/// Table and column of `ALTER TABLE table ADD column type`. There is no `IF NOT EXISTS` for it that both databases
-/// know.
-fn added_column(statement: &str) -> Option<(&str, &str)> {
+/// Table and column of `ALTER TABLE table ADD column type` or `DROP column`, and whether the column is there after it.
+/// There is neither `IF NOT EXISTS` nor `IF EXISTS` for it that both databases know.
+fn changed_column(statement: &str) -> Option<(&str, &str, bool)> {
     let words: Vec<&str> = statement.split_whitespace().collect();
     match words[..] {
-        ["ALTER", "TABLE", table, "ADD", column, _] => Some((table, column)),
+        ["ALTER", "TABLE", table, "ADD", column, _, ..] => Some((table, column, true)),
+        ["ALTER", "TABLE", table, "DROP", column] => Some((table, column, false)),
         _ => None,
     }
 }
@@ -294,17 +295,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_that_is_added_is_found_by_its_name() {
-        assert_eq!(
-            added_column("ALTER TABLE users ADD epoch int"),
-            Some(("users", "epoch"))
-        );
-        for text in [
-            "CREATE TABLE users (epoch int PRIMARY KEY)",
-            "ALTER TABLE users DROP epoch",
-            "ALTER TABLE users WITH comment = 'x'",
+    fn a_column_that_comes_or_goes_is_found_by_its_name() {
+        for (text, expected) in [
+            (
+                "ALTER TABLE users ADD epoch int",
+                Some(("users", "epoch", true)),
+            ),
+            (
+                "ALTER TABLE users ADD names set<text> static",
+                Some(("users", "names", true)),
+            ),
+            (
+                "ALTER TABLE users DROP epoch",
+                Some(("users", "epoch", false)),
+            ),
+            ("CREATE TABLE users (epoch int PRIMARY KEY)", None),
+            ("DROP TABLE IF EXISTS users", None),
+            ("ALTER TABLE users WITH comment = 'x'", None),
         ] {
-            assert_eq!(added_column(text), None, "{text}");
+            assert_eq!(changed_column(text), expected, "{text}");
         }
     }
 

@@ -78,8 +78,8 @@ mod tests {
             }
         }
         insta::assert_snapshot!(urls, @r"
-        GET /.well-known/jwks.json → jwks
-        GET /.well-known/openid-configuration → openid_configuration
+        GET /.well-known/jwks.json → list_keys
+        GET /.well-known/openid-configuration → show_openid_configuration
         GET /v1/audit → list_audit
         POST /v1/email-changes/confirm → change_email
         POST /v1/email-verifications → ask_for_verification
@@ -88,24 +88,24 @@ mod tests {
         POST /v1/password-resets/confirm → reset_password
         POST /v1/sessions → sign_in
         DELETE /v1/sessions/current → sign_out
-        POST /v1/sessions/refresh → refresh
+        POST /v1/sessions/refresh → refresh_session
         GET /v1/support/cases → list_cases
         POST /v1/support/cases → open_case
         GET /v1/support/cases/{id} → show_case
         PATCH /v1/support/cases/{id} → change_case
         POST /v1/support/cases/{id}/messages → write_message
         GET /v1/support/customers/{user_id} → show_customer
-        GET /v1/users → list
-        POST /v1/users → register
+        GET /v1/users → list_users
+        POST /v1/users → register_user
         DELETE /v1/users/me → erase_me
         GET /v1/users/me → show_me
         PATCH /v1/users/me → patch_me
         POST /v1/users/me/email → wish_email
         GET /v1/users/me/export → export_me
         POST /v1/users/me/password → change_password
-        DELETE /v1/users/{id} → erase
-        GET /v1/users/{id} → show
-        PATCH /v1/users/{id} → patch
+        DELETE /v1/users/{id} → erase_user
+        GET /v1/users/{id} → show_user
+        PATCH /v1/users/{id} → patch_user
         PUT /v1/users/{id}/roles → put_roles
         ");
     }

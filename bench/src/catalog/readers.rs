@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench::connection::{Connection, authority, connect};
+use bench::connection::{Connection, connect};
 use bench::cpu::Processes;
 use bench::figures::{Plan, Run};
 use bench::meter::Meter;
@@ -20,6 +20,10 @@ use crate::events::Vocabulary;
 
 /// Different questions of each kind.
 const EACH: u64 = 500;
+/// So many of the kind that is never asked twice that no run gets to their end.
+const ALL_NEW: u64 = 100_000;
+/// The page that everybody sees first.
+pub(crate) const FIRST_PAGE: &str = "/v1/events";
 /// Answers on the way at the end are waited for this long.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 
@@ -33,7 +37,7 @@ pub(crate) async fn questions(
     let city = |number| vocabulary.city(number).replace(' ', "+");
     let (pages, events) = walk(stack).await?;
     Ok(vec![
-        ("the first page (50 events)", vec!["/v1/events".to_owned()]),
+        ("the first page (50 events)", vec![FIRST_PAGE.to_owned()]),
         ("later pages", pages),
         (
             "events in a city",
@@ -49,11 +53,20 @@ pub(crate) async fn questions(
         ),
         (
             "the beginning of a word",
-            each(&|n| format!("/v1/events?q={}", first_letters(word(n)))),
+            each(&|n| format!("/v1/events?q={}", first_letters(word(n), 2))),
         ),
         (
             "two frequent words of a type",
             each(&|n| format!("/v1/events?q={}+{}&type=concert", word(n), word(n + 37))),
+        ),
+        (
+            "what nobody has asked before",
+            (0..ALL_NEW)
+                .map(|n| {
+                    let (frequent, beginning) = (word(n / 256), first_letters(word(n % 256), 3));
+                    format!("/v1/events?q={frequent}+{beginning}")
+                })
+                .collect(),
         ),
         (
             "an event",
@@ -69,14 +82,14 @@ pub(crate) async fn questions(
     ])
 }
 
-fn first_letters(word: &str) -> String {
-    word.chars().take(2).collect()
+fn first_letters(word: &str, count: usize) -> String {
+    word.chars().take(count).collect()
 }
 
 /// The addresses of the pages that follow the first one, and the ids on them.
 async fn walk(stack: &Stack) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let (mut pages, mut events) = (Vec::new(), Vec::new());
-    let mut address = "/v1/events".to_owned();
+    let mut address = FIRST_PAGE.to_owned();
     while pages.len() < 100 {
         let page = stack.catalog().get(&address).send().await?.expect(200)?;
         let items = page["items"].as_array().context("items")?;
@@ -96,18 +109,19 @@ async fn walk(stack: &Stack) -> anyhow::Result<(Vec<String>, Vec<String>)> {
 
 /// Lets the clients ask, each one something else at a time.
 pub(crate) async fn run(
-    stack: &Stack,
+    authority: &str,
     addresses: Vec<String>,
     clients: usize,
     plan: Plan,
     processes: &Processes,
 ) -> anyhow::Result<Run> {
-    let authority = authority(stack.catalog().base())?;
     let (meter, addresses) = (Arc::new(Meter::new()?), Arc::new(addresses));
     let mut asking = JoinSet::new();
-    for first in 0..clients {
-        let connection = connect(&authority).await?;
-        let host = HeaderValue::from_str(&authority)?;
+    for client in 0..clients {
+        let connection = connect(authority).await?;
+        let host = HeaderValue::from_str(authority)?;
+        // Far from each other, so that no two ask the same at a time unless there is little to ask.
+        let first = client * addresses.len() / clients;
         asking.spawn(ask(
             connection,
             host,

@@ -1,7 +1,10 @@
 //! What is checked in of what the code says of itself: the description of each API, and what becomes of an order.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+
+use serde_json::Value;
 
 use crate::files::{name_of, none, read, root, services};
 
@@ -42,6 +45,33 @@ fn openapi_json_is_current() {
         }
     }
     none(&broken, "openapi.json is what the service prints");
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let (mut names, mut broken) = (BTreeMap::new(), Vec::new());
+    for service in services() {
+        let document = read(&service.join("openapi.json"));
+        let document: Value = serde_json::from_str(&document).expect("openapi.json is JSON");
+        let paths = document["paths"].as_object().expect("it has paths");
+        for (path, operations) in paths {
+            let operations = operations.as_object().expect("a path has operations");
+            for (method, operation) in operations {
+                let called = format!("{method} {path} of {}", name_of(&service));
+                let name = operation["operationId"].as_str().unwrap_or_default();
+                if !name.contains('_') {
+                    broken.push(format!("{called}: {name:?} says too little"));
+                }
+                if let Some(other) = names.insert(name.to_owned(), called.clone()) {
+                    broken.push(format!("{called}: {name} is {other}"));
+                }
+            }
+        }
+    }
+    none(
+        &broken,
+        "an operationId says what is done to what (`list_events`), and none is in the four documents twice",
+    );
 }
 
 #[test]

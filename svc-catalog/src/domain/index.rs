@@ -1,12 +1,16 @@
 //! Published events in the order of the list, and by what they are looked for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::Excluded;
 
-use roaring::{MultiOps as _, RoaringBitmap};
+use platform::clock::Timestamp;
+use roaring::RoaringBitmap;
 
+use self::beginnings::Beginnings;
 use super::event::Event;
-use super::listing::{Filter, Listed, Part, Place, phrase, words_of};
+use super::listing::{Filter, Listed, Part, Place, each_word_of, phrase};
+
+mod beginnings;
 
 /// Finds events. Every event has a number, and by every word lies the set of the numbers that have it: what a filter
 /// wants is then a few operations on sets of bits, however few or many events pass it.
@@ -20,7 +24,7 @@ pub struct Index {
     free: Vec<u32>,
     kinds: HashMap<String, RoaringBitmap>,
     cities: HashMap<String, RoaringBitmap>,
-    words: BTreeMap<Box<str>, RoaringBitmap>,
+    words: Beginnings,
 }
 
 impl Index {
@@ -43,9 +47,7 @@ impl Index {
         kind.insert(number);
         let city = self.cities.entry(phrase(&details.venue.city)).or_default();
         city.insert(number);
-        for word in words_of(event) {
-            self.words.entry(word.into()).or_default().insert(number);
-        }
+        each_word_of(event, |word| self.words.insert(word, number));
     }
 
     /// Takes an event out, which must be as it was taken in.
@@ -66,14 +68,7 @@ impl Index {
                 }
             }
         }
-        for word in words_of(event) {
-            if let Some(numbers) = self.words.get_mut(word.as_str()) {
-                numbers.remove(number);
-                if numbers.is_empty() {
-                    self.words.remove(word.as_str());
-                }
-            }
-        }
+        each_word_of(event, |word| self.words.remove(word, number));
     }
 
     /// Events in it.
@@ -84,6 +79,12 @@ impl Index {
     /// Whether there is none in it.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
+    }
+
+    /// The last place of the list up to this one, or one before all of them: the same events are behind both.
+    pub fn place_up_to(&self, place: Place) -> Place {
+        let known = self.numbers.range(..=place).next_back();
+        known.map_or(Place::before(Timestamp::MIN), |(known, _)| *known)
     }
 
     /// That part of the list.
@@ -139,7 +140,10 @@ impl Index {
             let name = name.as_ref()?;
             Some(names.get(name).cloned().unwrap_or_default())
         };
-        let words = filter.beginnings.iter().map(|word| self.beginning(word));
+        let words = filter
+            .beginnings
+            .iter()
+            .map(|word| self.words.numbers(word));
         [
             named(&self.kinds, &filter.kind),
             named(&self.cities, &filter.city),
@@ -148,15 +152,6 @@ impl Index {
         .flatten()
         .chain(words)
         .reduce(|passed, also| passed & also)
-    }
-
-    /// The numbers of those with a word that begins so.
-    fn beginning(&self, word: &str) -> RoaringBitmap {
-        self.words
-            .range::<str, _>((Included(word), Unbounded))
-            .take_while(|(known, _)| known.starts_with(word))
-            .map(|(_, numbers)| numbers)
-            .union()
     }
 }
 

@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::event::{Event, MAX_KIND_CHARS, MAX_VENUE_CHARS};
 use super::rule::Violations;
-use super::words::words;
+use super::words::{each_word, words};
 
 /// Longest text to look for, in characters.
 pub const MAX_SEARCH_CHARS: usize = 100;
 
 /// A place in the list: soonest first, events that start together in the order of their ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Start of the event at this place.
     pub starts_at: Timestamp,
@@ -39,7 +39,7 @@ impl Place {
 }
 
 /// Which events are wanted. Neither case nor accents count.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// Their type as [`phrase`] writes it.
     pub(super) kind: Option<String>,
@@ -88,22 +88,22 @@ pub(super) fn phrase(name: &str) -> String {
     words(name).join(" ")
 }
 
-/// The words by which `event` is found.
-pub(super) fn words_of(event: &Event) -> impl Iterator<Item = String> {
+/// Hands over the words by which `event` is found; some come more than once.
+pub(super) fn each_word_of(event: &Event, mut take: impl FnMut(&str)) {
     let details = &event.details;
-    [
+    for text in [
         &details.name,
         &details.kind,
         &details.venue.name,
         &details.venue.city,
         &details.description,
-    ]
-    .into_iter()
-    .flat_map(|text| words(text))
+    ] {
+        each_word(text, &mut take);
+    }
 }
 
 /// Which part of the list is wanted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
     /// Only events behind this place.
     pub after: Place,

@@ -46,6 +46,7 @@ pub struct TypeAvailabilityOut {
 ///
 /// As the box office told it last, usually less than a second ago. An order can still find it sold out.
 #[utoipa::path(
+    operation_id = "find_availability",
     get, path = "/v1/events/{id}/availability", tag = "availability", security((), ("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

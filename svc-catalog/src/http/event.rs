@@ -123,6 +123,7 @@ pub enum StatusOut {
 ///
 /// It is a draft: nobody else sees it before it is published.
 #[utoipa::path(
+    operation_id = "create_event",
     post, path = "/v1/events", tag = "events", security(("bearer" = [])),
     request_body = EventIn,
     responses(
@@ -151,6 +152,7 @@ pub async fn create(
 /// A draft is there for its owner alone. Who has signed in gets it with every change that was answered; for everyone else a
 /// change may take a second.
 #[utoipa::path(
+    operation_id = "find_event",
     get, path = "/v1/events/{id}", tag = "events", security((), ("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -186,6 +188,7 @@ pub(super) fn event_json(event: &Event) -> Bytes {
 ///
 /// Takes all fields, as they shall be. Tickets that were bought stay what they are.
 #[utoipa::path(
+    operation_id = "change_event",
     put, path = "/v1/events/{id}", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -221,6 +224,7 @@ pub async fn change(
 ///
 /// Only a draft can be deleted: nobody has bought anything of it. A published event is cancelled or archived.
 #[utoipa::path(
+    operation_id = "delete_event",
     delete, path = "/v1/events/{id}", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

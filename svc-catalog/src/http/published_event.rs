@@ -24,7 +24,7 @@ use super::invalid;
 use super::kept::FOR_EVERYONE;
 use crate::app::App;
 use crate::domain::listing::{Filter, Part, Place};
-use crate::live_events::LiveEvent;
+use crate::live_events::{LiveEvent, LivePage};
 
 /// Which events are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -65,6 +65,7 @@ struct PlaceText {
 ///
 /// Soonest first. A change of an event may take a second until it is in the list.
 #[utoipa::path(
+    operation_id = "list_events",
     get, path = "/v1/events", tag = "events",
     params(
         PublishedEventsIn, PageQuery,
@@ -82,17 +83,26 @@ pub async fn list(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let part = wanted.part(&page)?;
-    let (listed, events) = app.live.list(&part).map_err(Problem::unavailable)?;
-    let next = listed.next.map(|place| PlaceText {
+    let page = app.live.page(part, live_page);
+    let page = page.map_err(Problem::unavailable)?;
+    let answer = if_none_match.answer(&page.tag, FOR_EVERYONE, || {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (json, page.json.clone())
+    });
+    Ok(answer)
+}
+
+/// A page of the list as it is answered.
+fn live_page(events: Vec<Arc<LiveEvent>>, next: Option<Place>) -> LivePage {
+    let next = next.map(|place| PlaceText {
         starts_at: place.starts_at,
         id: place.event_id,
     });
     let page = Page::new(events, next.as_ref());
-    let answer = if_none_match.answer(&tag(&page), FOR_EVERYONE, || {
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        (json, page_json(&page))
-    });
-    Ok(answer)
+    LivePage {
+        tag: tag(&page),
+        json: page_json(&page),
+    }
 }
 
 impl PublishedEventsIn {
@@ -128,18 +138,20 @@ fn tag(page: &Page<Arc<LiveEvent>>) -> String {
 }
 
 /// The page, of events whose JSON is mostly there.
-fn page_json(page: &Page<Arc<LiveEvent>>) -> Vec<u8> {
+fn page_json(page: &Page<Arc<LiveEvent>>) -> Bytes {
     let items = page.items.iter().map(|live| live.json(event_json));
     let items: Vec<Bytes> = items.collect();
     let cursor = serde_json::to_vec(&page.next_cursor).expect("a text can be written as JSON");
-    [
-        br#"{"items":["#,
-        &items.join(&b","[..])[..],
-        br#"],"next_cursor":"#,
-        &cursor,
-        b"}",
-    ]
-    .concat()
+    Bytes::from(
+        [
+            br#"{"items":["#,
+            &items.join(&b","[..])[..],
+            br#"],"next_cursor":"#,
+            &cursor,
+            b"}",
+        ]
+        .concat(),
+    )
 }
 
 #[cfg(test)]
@@ -165,10 +177,7 @@ mod tests {
             let written = events.iter().cloned().map(EventOut::from).collect();
             let written = serde_json::to_vec(&Page::new(written, next.as_ref())).unwrap();
             let page = Page::new(live(events), next.as_ref());
-            assert_eq!(
-                String::from_utf8(page_json(&page)),
-                String::from_utf8(written)
-            );
+            assert_eq!(page_json(&page), written);
         }
     }
 

@@ -73,6 +73,7 @@ pub struct TicketTypeOut {
 
 /// Add a ticket type
 #[utoipa::path(
+    operation_id = "create_ticket_type",
     post, path = "/v1/events/{id}/ticket-types", tag = "ticket types", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event")),
     request_body = TicketTypeIn,
@@ -117,6 +118,7 @@ pub async fn create(
 ///
 /// All on one page, in the order in which they were made.
 #[utoipa::path(
+    operation_id = "list_ticket_types",
     get, path = "/v1/events/{id}/ticket-types", tag = "ticket types", security((), ("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -147,6 +149,7 @@ pub async fn list(
 /// Takes all fields, as they shall be. The quantity may not go below what is held and sold (`below-sold`); orders keep the
 /// price they were made with. Without the box office a quantity cannot be lowered (503).
 #[utoipa::path(
+    operation_id = "change_ticket_type",
     put, path = "/v1/events/{id}/ticket-types/{ticket_type_id}", tag = "ticket types", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -183,6 +186,7 @@ pub async fn change(
 ///
 /// Only while nothing of it is held or sold (`below-sold`), and not the last one of a published event.
 #[utoipa::path(
+    operation_id = "delete_ticket_type",
     delete, path = "/v1/events/{id}/ticket-types/{ticket_type_id}", tag = "ticket types", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

@@ -73,6 +73,7 @@ pub struct VoucherOut {
 ///
 /// Under a code that was deleted it goes on with the uses that it had.
 #[utoipa::path(
+    operation_id = "create_voucher",
     post, path = "/v1/events/{id}/vouchers", tag = "vouchers", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event")),
     request_body = VoucherIn,
@@ -116,6 +117,7 @@ pub async fn create(
 ///
 /// In the order of their codes.
 #[utoipa::path(
+    operation_id = "list_vouchers",
     get, path = "/v1/events/{id}/vouchers", tag = "vouchers", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -158,6 +160,7 @@ pub async fn list(
 /// Takes all fields, as they shall be; the code stays. Orders keep what they were made with. A change counts for orders
 /// within about a second.
 #[utoipa::path(
+    operation_id = "change_voucher",
     put, path = "/v1/events/{id}/vouchers/{code}", tag = "vouchers", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -197,6 +200,7 @@ pub async fn change(
 ///
 /// Orders that have it keep it.
 #[utoipa::path(
+    operation_id = "delete_voucher",
     delete, path = "/v1/events/{id}/vouchers/{code}", tag = "vouchers", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

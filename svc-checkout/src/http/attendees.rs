@@ -84,6 +84,7 @@ impl GuestIn {
 /// 409 `sold-out` when none is left. Neither the sale window nor a limit per buyer counts. With an `Idempotency-Key` a repeat
 /// has no second effect and gets the same ticket.
 #[utoipa::path(
+    operation_id = "add_attendee",
     post, path = "/v1/events/{id}/attendees", tag = "attendees",
     params(
         ("id" = Uuid, Path),
@@ -161,6 +162,7 @@ pub async fn add(
 ///
 /// The ticket stays as it is; whoever has it can use it. To take the ticket back, refund its order.
 #[utoipa::path(
+    operation_id = "erase_attendee",
     delete, path = "/v1/events/{id}/attendees/{guest_id}", tag = "attendees",
     params(("id" = Uuid, Path), ("guest_id" = Uuid, Path)),
     responses(

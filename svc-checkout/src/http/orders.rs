@@ -99,6 +99,7 @@ impl OrderIn {
 /// All lines or none. With an `Idempotency-Key` a repeat has no second effect and gets the same
 /// order.
 #[utoipa::path(
+    operation_id = "place_order",
     post, path = "/v1/orders", tag = "orders",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names this wish within its event")),
     request_body = OrderIn,
@@ -196,6 +197,7 @@ async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> Result<WantedVo
 
 /// My orders, newest first
 #[utoipa::path(
+    operation_id = "list_orders",
     get, path = "/v1/orders", tag = "orders",
     params(("cursor" = Option<String>, Query), ("limit" = Option<u16>, Query, description = "1 to 200, 50 by default")),
     responses((status = 200, body = Page<OrderOut>)),
@@ -211,6 +213,7 @@ pub async fn list(
 
 /// One order
 #[utoipa::path(
+    operation_id = "find_order",
     get, path = "/v1/orders/{id}", tag = "orders",
     params(("id" = Uuid, Path)),
     responses((status = 200, body = OrderOut), (status = 404, description = "not-found: not there, or not yours")),

@@ -91,6 +91,7 @@ impl MethodIn {
 
 /// Pay an order
 #[utoipa::path(
+    operation_id = "pay_order",
     post, path = "/v1/orders/{id}/payment", tag = "payments",
     params(
         ("id" = Uuid, Path),

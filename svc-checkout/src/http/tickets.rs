@@ -16,6 +16,7 @@ use crate::domain::order::Order;
 
 /// My tickets, newest first
 #[utoipa::path(
+    operation_id = "list_tickets",
     get, path = "/v1/tickets", tag = "tickets",
     params(("cursor" = Option<String>, Query), ("limit" = Option<u16>, Query, description = "1 to 200, 50 by default")),
     responses((status = 200, body = Page<TicketOut>)),

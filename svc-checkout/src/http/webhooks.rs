@@ -16,6 +16,7 @@ const SIGNATURE_HEADER: &str = "stripe-signature";
 
 /// Hear from Stripe what became of a payment
 #[utoipa::path(
+    operation_id = "take_stripe_webhook",
     post, path = "/v1/payments/webhooks/stripe", tag = "payments",
     params(("Stripe-Signature" = String, Header, description = "t=…,v1=…: HMAC-SHA256 of time and body")),
     request_body(content = serde_json::Value, description = "An event of Stripe", content_type = "application/json"),

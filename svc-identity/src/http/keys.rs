@@ -54,6 +54,7 @@ pub struct OpenIdConfigurationOut {
 
 /// The keys that verify access tokens
 #[utoipa::path(
+    operation_id = "list_keys",
     get, path = "/.well-known/jwks.json", tag = "keys",
     responses((status = 200, body = JwksOut))
 )]
@@ -75,6 +76,7 @@ pub async fn jwks(State(app): State<App>) -> impl IntoResponse {
 
 /// Where to find the keys
 #[utoipa::path(
+    operation_id = "show_openid_configuration",
     get, path = "/.well-known/openid-configuration", tag = "keys",
     responses((status = 200, body = OpenIdConfigurationOut))
 )]

@@ -122,6 +122,7 @@ pub async fn sign_in(
 
 /// Get the next pair of tokens
 #[utoipa::path(
+    operation_id = "refresh_session",
     post, path = "/v1/sessions/refresh", tag = "sessions",
     request_body = RefreshIn,
     responses(

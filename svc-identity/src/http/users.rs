@@ -103,6 +103,7 @@ impl RegistrationIn {
 ///
 /// The new user has the role `customer`, and gets a mail with which to prove the address.
 #[utoipa::path(
+    operation_id = "register_user",
     post, path = "/v1/users", tag = "users",
     request_body = RegistrationIn,
     responses(
@@ -130,6 +131,7 @@ pub async fn register(
 
 /// A user
 #[utoipa::path(
+    operation_id = "show_user",
     get, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = Uuid, Path)),
     responses(
@@ -152,6 +154,7 @@ pub async fn show(
 /// In no order that means anything. A page may have fewer than `limit` items, even none, and still not be the last
 /// one.
 #[utoipa::path(
+    operation_id = "list_users",
     get, path = "/v1/users", tag = "users", security(("bearer" = [])),
     params(UsersIn, PageQuery),
     responses(
@@ -186,6 +189,7 @@ pub async fn list(
 
 /// Change what others know of a user
 #[utoipa::path(
+    operation_id = "patch_user",
     patch, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path),
@@ -221,6 +225,7 @@ pub async fn patch(
 ///
 /// For good, and everywhere, as `DELETE /v1/users/me` does.
 #[utoipa::path(
+    operation_id = "erase_user",
     delete, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path),

@@ -43,6 +43,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// the version that is current. Between changes there is a comment every 15 s. The stream ends after 15 to 20 minutes, and
 /// when the service stops; come again.
 #[utoipa::path(
+    operation_id = "follow_availability",
     get, path = "/v1/events/{id}/availability/stream", tag = "availability", security((), ("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

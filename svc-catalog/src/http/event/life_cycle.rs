@@ -38,6 +38,7 @@ async fn take(
 /// From now on everyone sees it and it is on sale. It needs a ticket type and an end in the future. Publishing it again
 /// changes nothing.
 #[utoipa::path(
+    operation_id = "publish_event",
     post, path = "/v1/events/{id}/publish", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -67,6 +68,7 @@ pub async fn publish(
 /// For good. Nothing of it is sold from now on; orders that are not paid are cancelled, paid ones are refunded in the
 /// minutes that follow. Only a published event can be cancelled. Cancelling it again changes nothing.
 #[utoipa::path(
+    operation_id = "cancel_event",
     post, path = "/v1/events/{id}/cancel", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),
@@ -95,6 +97,7 @@ pub async fn cancel(
 /// Nothing of it is sold from now on and it is in no list any more; tickets stay valid. Only a published event can be
 /// archived. Archiving it again changes nothing.
 #[utoipa::path(
+    operation_id = "archive_event",
     post, path = "/v1/events/{id}/archive", tag = "events", security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The event"),

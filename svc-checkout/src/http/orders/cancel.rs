@@ -18,6 +18,7 @@ use crate::http::shapes::OrderOut;
 ///
 /// Its tickets are free again at once. A paid order is refunded instead.
 #[utoipa::path(
+    operation_id = "cancel_order",
     post, path = "/v1/orders/{id}/cancel", tag = "orders",
     params(
         ("id" = Uuid, Path),

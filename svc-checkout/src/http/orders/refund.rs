@@ -20,6 +20,7 @@ use crate::http::shapes::OrderOut;
 /// Its tickets are dead and their stock is free at once; the money goes back to the buyer as soon as the payment provider
 /// takes the refund. For the event's organizer and for support.
 #[utoipa::path(
+    operation_id = "refund_order",
     post, path = "/v1/orders/{id}/refund", tag = "orders",
     params(
         ("id" = Uuid, Path),
