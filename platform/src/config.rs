@@ -6,9 +6,11 @@
 
 mod common;
 mod env;
+mod rate;
 
 pub use common::{
     AppEnv, AuthConfig, CqlConfig, CqlCredentials, HttpConfig, KafkaConfig, LogConfig, LogFormat,
     ServiceAuthConfig, encryption_key, http_url, instance_name,
 };
 pub use env::{ConfigError, Env, LOCAL_SECRET_PREFIX, Setting, SettingProblem};
+pub use rate::Rate;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod ids;
 pub mod intent;
 pub mod kafka;
+pub mod limit;
 pub mod money;
 pub mod person;
 pub mod run;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use platform::auth::Verifier;
+use platform::limit::Buckets;
 
 use crate::box_office::client::BoxOffice;
 use crate::box_office::inventory::InventoryTable;
@@ -32,6 +33,8 @@ pub struct App {
     pub inventory: Arc<InventoryTable>,
     /// What vouchers take off.
     pub vouchers: Arc<VoucherTable>,
+    /// Who asked for vouchers that are none.
+    pub voucher_guesses: Arc<Buckets>,
     /// Orders and tickets.
     pub orders: Arc<OrderStore>,
     /// What tickets say of their events.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use platform::config::{AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, instance_name};
+use platform::config::{AuthConfig, CqlConfig, Env, HttpConfig, KafkaConfig, Rate, instance_name};
 use secrecy::SecretBox;
 
 use crate::box_office::EngineConfig;
@@ -31,6 +31,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Seed of the key that signs ticket codes (`CHECKOUT_TICKET_SIGNING_KEY`).
     pub ticket_signing_key: SecretBox<[u8; TICKET_SIGNING_KEY_BYTES]>,
+    /// Orders of one user with a voucher that is none (`CHECKOUT_LIMIT_VOUCHER_GUESSES`).
+    pub voucher_guesses: Rate,
     /// Who takes the money.
     pub payment: PaymentConfig,
 }
@@ -50,11 +52,13 @@ const HOLD_SECONDS: u64 = 600;
 const REMEMBER_SECONDS: u64 = 24 * 3600;
 /// Commands per transaction unless configured.
 const MAX_BATCH: u32 = 2000;
+/// Unless configured: more than anybody mistypes, and at most 1,450 codes a day.
+const VOUCHER_GUESSES: Rate = Rate::new(10, 10 * 60);
 
 impl Config {
     /// From `HTTP_ADDR`, `KAFKA_BROKERS`, …, the engine's own settings (`INSTANCE_NAME`,
     /// `CHECKOUT_HOLD_SECONDS`, `CHECKOUT_REMEMBER_SECONDS`, `CHECKOUT_MAX_BATCH`),
-    /// `CHECKOUT_TICKET_SIGNING_KEY` and those of [`PaymentConfig`].
+    /// `CHECKOUT_TICKET_SIGNING_KEY`, `CHECKOUT_LIMIT_VOUCHER_GUESSES` and those of [`PaymentConfig`].
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let http = HttpConfig::from_env(env);
         let kafka = KafkaConfig::from_env(env);
@@ -69,6 +73,7 @@ impl Config {
         );
         let max_batch = env.or_in("CHECKOUT_MAX_BATCH", MAX_BATCH, 1..=10_000);
         let ticket_signing_key = ticket_signing_key(env);
+        let voucher_guesses = env.or("CHECKOUT_LIMIT_VOUCHER_GUESSES", VOUCHER_GUESSES);
         let payment = PaymentConfig::from_env(env);
         let kafka = kafka?;
         Some(Self {
@@ -85,6 +90,7 @@ impl Config {
             cql: cql?,
             auth: auth?,
             ticket_signing_key: ticket_signing_key?,
+            voucher_guesses: voucher_guesses?,
             payment: payment?,
         })
     }

@@ -29,6 +29,7 @@ use platform::kafka::consumer::{self, ConsumerSpec};
 use platform::kafka::producer::Producer;
 use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
+use platform::limit::Buckets;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::checkout::{CommandReply, GuestSnapshot};
@@ -280,6 +281,7 @@ pub async fn run(
         sold_out,
         inventory: Arc::clone(&shared.inventory),
         vouchers,
+        voucher_guesses: Arc::new(Buckets::new("voucher-guesses", config.voucher_guesses)),
         orders,
         events,
         guests,

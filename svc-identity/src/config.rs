@@ -14,7 +14,7 @@ use platform::vault::KEY_BYTES;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
 
-pub use self::limits::{LimitConfig, Rate};
+pub use self::limits::LimitConfig;
 use crate::domain::email::Email;
 use crate::domain::password;
 use crate::service_secrets::ServiceSecrets;

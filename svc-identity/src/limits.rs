@@ -5,26 +5,16 @@
 //! account over all of them, and it does not hold for an address from which the account was signed in to lately
 //! (`store/recent_sign_ins.rs`).
 //!
-//! Whether an address has an account changes nothing here, so that a limit tells nobody who has one. The counts are in
-//! memory: of several instances each has its own, and a restart begins anew. What they keep is bounded; when it is full,
-//! what was seen least often is forgotten first, so that who tries a lot stays counted.
+//! Whether an address has an account changes nothing here, so that a limit tells nobody who has one. `platform::limit` says
+//! what is kept, and for how long.
 
-use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
-use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use moka::sync::Cache;
-use platform::http::{Code, Problem};
+use platform::limit::{Buckets, TooOften};
 use uuid::Uuid;
 
-use crate::config::{LimitConfig, Rate};
+use crate::config::LimitConfig;
 use crate::domain::email::EmailKey;
-
-/// Most buckets of one limit, of some 200 bytes each.
-const MAX_BUCKETS: u64 = 50_000;
 
 /// The limits.
 pub struct Limits {
@@ -37,24 +27,6 @@ pub struct Limits {
     links: Buckets,
     case_messages: Buckets,
     exports: Buckets,
-}
-
-/// Somebody tried too often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too often; again in {wait:?}")]
-pub struct TooOften {
-    wait: Duration,
-}
-
-impl From<TooOften> for Problem {
-    fn from(TooOften { wait }: TooOften) -> Self {
-        // Rounded up: who comes back a moment too early is refused once more.
-        let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
-        let secs = secs.saturating_add(1);
-        Self::new(Code::TooManyRequests)
-            .detail(format!("try again in {secs} s"))
-            .retry_after(secs)
-    }
 }
 
 impl Limits {
@@ -122,46 +94,6 @@ pub fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & SLASH_64).into(),
-    }
-}
-
-/// A bucket for each key.
-struct Buckets {
-    limit: &'static str,
-    quota: Quota,
-    /// By the key's hash, which is as small as a key gets. It has a secret of this process: nobody can aim at the bucket
-    /// of another.
-    buckets: Cache<u64, Arc<DefaultDirectRateLimiter>>,
-    hasher: RandomState,
-    clock: DefaultClock,
-}
-
-impl Buckets {
-    fn new(limit: &'static str, rate: Rate) -> Self {
-        let quota = Quota::with_period(rate.per / rate.times.get())
-            .expect("a time that can be divided")
-            .allow_burst(rate.times);
-        Self {
-            limit,
-            quota,
-            // Nobody has touched it for so long: it is as full as a new one.
-            buckets: Cache::builder()
-                .max_capacity(MAX_BUCKETS)
-                .time_to_idle(rate.per)
-                .build(),
-            hasher: RandomState::new(),
-            clock: DefaultClock::default(),
-        }
-    }
-
-    fn take(&self, key: impl Hash) -> Result<(), TooOften> {
-        let fresh = || Arc::new(RateLimiter::direct(self.quota));
-        let bucket = self.buckets.get_with(self.hasher.hash_one(key), fresh);
-        bucket.check().map_err(|until| {
-            metrics::counter!("limited_total", "limit" => self.limit).increment(1);
-            let wait = until.wait_time_from(self.clock.now());
-            TooOften { wait }
-        })
     }
 }
 

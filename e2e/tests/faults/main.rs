@@ -8,6 +8,8 @@ mod holes;
 mod key_rotation;
 mod load;
 mod one_instance;
+mod restart;
+mod sharing;
 mod two_instances;
 mod vouchers;
 

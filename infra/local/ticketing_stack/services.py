@@ -116,6 +116,8 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "CHECKOUT_TICKET_SIGNING_KEY": _key(stack, "checkout-ticket-signing-key"),
             # SVC_CHECKOUT__CHECKOUT_PAYMENT_PROVIDER=stripe and its secrets in the caller's environment make it Stripe.
             "CHECKOUT_PAYMENT_PROVIDER": "simulated",
+            # More than the fuzzer makes, few enough to be seen refused.
+            "CHECKOUT_LIMIT_VOUCHER_GUESSES": "60/10m",
         }
     if service == "mailer":
         own |= {

@@ -7,7 +7,7 @@ mod batch;
 mod commit;
 mod incarnation;
 mod membership;
-mod transaction;
+pub mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

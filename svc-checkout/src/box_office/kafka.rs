@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use platform::kafka::{ReaderContext, client_config};
-use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext};
 use schemas::topics;
 
 use super::{EngineConfig, GROUP, PROJECTION_GROUP};
@@ -136,7 +136,12 @@ pub type GroupConsumer = BaseConsumer<GroupContext>;
 
 /// Joins the group of engines.
 pub fn group_consumer(config: &EngineConfig) -> Result<GroupConsumer, KafkaError> {
-    client_config(&config.brokers, &config.instance_name)
+    group_settings(config).create_with_context(GroupContext::default())
+}
+
+fn group_settings(config: &EngineConfig) -> ClientConfig {
+    let mut settings = client_config(&config.brokers, &config.instance_name);
+    settings
         .set("group.id", GROUP)
         // librdkafka's transactions need the generation check of the classic protocol.
         .set("group.protocol", "classic")
@@ -163,8 +168,8 @@ pub fn group_consumer(config: &EngineConfig) -> Result<GroupConsumer, KafkaError
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("fetch.wait.max.ms", "10")
-        .set("fetch.error.backoff.ms", "50")
-        .create_with_context(GroupContext::default())
+        .set("fetch.error.backoff.ms", "50");
+    settings
 }
 
 /// How far the ledger topics were written, and whether a record was not.
@@ -251,4 +256,37 @@ pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaErr
         .set("isolation.level", isolation)
         .set("fetch.wait.max.ms", "10")
         .create_with_context(ReaderContext)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What goes wrong without them is a matter of chance, or of seconds, and shows in no test.
+    #[test]
+    fn the_group_is_joined_with_what_was_measured() {
+        let config = EngineConfig {
+            brokers: "localhost:9092".to_owned(),
+            event_partitions: 6,
+            instance_name: "svc-checkout-7".to_owned(),
+            hold_for: Duration::ZERO,
+            remember_for: Duration::ZERO,
+            max_batch: 1,
+        };
+        let settings = group_settings(&config);
+        for (name, value) in [
+            ("group.protocol", "classic"),
+            ("group.instance.id", "svc-checkout-7"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "500"),
+            ("max.poll.interval.ms", "10000"),
+            ("enable.auto.commit", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+        ] {
+            assert_eq!(settings.get(name), Some(value), "{name}");
+        }
+        assert!(CALL_TIMEOUT < MAX_POLL_INTERVAL / 2);
+    }
 }

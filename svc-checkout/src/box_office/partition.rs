@@ -69,3 +69,18 @@ impl Partition {
         self.remembered.extend(remembered);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let mut partition = Partition::default();
+        let (early, late) = (Timestamp::from_seconds(10), Timestamp::from_seconds(20));
+        assert_eq!(partition.now(late), late);
+        partition.commit(Changes::default(), 1, late, None, 0);
+        // The next owner's clock may be behind that of the last one.
+        assert_eq!(partition.now(early), late);
+    }
+}

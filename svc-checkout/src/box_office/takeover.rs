@@ -278,14 +278,7 @@ impl Takeover {
     ) -> Result<Partition, TakeoverError> {
         let topic = topics::CHECKOUT_COMMANDS.name;
         let (first, _) = consumer.fetch_watermarks(topic, id, CALL_TIMEOUT)?;
-        let position = reading.position.unwrap_or(first);
-        if position < first {
-            return Err(TakeoverError::CommandsLost {
-                partition: id,
-                position,
-                first,
-            });
-        }
+        let position = first_to_decide(id, reading.position, first)?;
         let mut changes = reading.changes;
         let mut remembered = Vec::new();
         for (key, (at, effects)) in reading.commands {
@@ -305,6 +298,22 @@ impl Takeover {
         };
         partition.books.merge(changes);
         Ok(partition)
+    }
+}
+
+/// Where a partition goes on: at its recorded position, or at the first command of all.
+fn first_to_decide(
+    partition: i32,
+    recorded: Option<i64>,
+    first: i64,
+) -> Result<i64, TakeoverError> {
+    match recorded {
+        Some(position) if position < first => Err(TakeoverError::CommandsLost {
+            partition,
+            position,
+            first,
+        }),
+        recorded => Ok(recorded.unwrap_or(first)),
     }
 }
 
@@ -400,4 +409,19 @@ fn read_to_end(
     }
     consumer.unassign()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_are_gone_stop_their_partition() {
+        assert!(matches!(first_to_decide(0, None, 3), Ok(3)));
+        assert!(matches!(first_to_decide(0, Some(7), 3), Ok(7)));
+        assert!(matches!(
+            first_to_decide(0, Some(2), 3),
+            Err(TakeoverError::CommandsLost { .. })
+        ));
+    }
 }

@@ -52,14 +52,21 @@ impl VoucherTable {
         offers.remove(key);
     }
 
-    /// What the catalog says of a voucher. Waits a moment for one that is not there: the order may have overtaken it.
-    pub async fn find(&self, key: &VoucherKey) -> Result<Option<VoucherOffer>, Behind> {
+    /// Waits a moment until all that there was at the start has been read.
+    pub async fn complete(&self) -> Result<(), Behind> {
         let mut caught_up = self.caught_up.subscribe();
         let complete = async { caught_up.wait_for(|caught_up| *caught_up).await.is_ok() };
         let complete = tokio::time::timeout(PATIENCE, complete).await;
-        if !complete.unwrap_or(false) {
-            return Err(Behind);
+        if complete.unwrap_or(false) {
+            Ok(())
+        } else {
+            Err(Behind)
         }
+    }
+
+    /// What the catalog says of a voucher. Waits a moment for one that is not there: the order may have overtaken it.
+    pub async fn find(&self, key: &VoucherKey) -> Result<Option<VoucherOffer>, Behind> {
+        self.complete().await?;
         let mut changed = self.changed.subscribe();
         let appears = async {
             loop {
@@ -73,7 +80,8 @@ impl VoucherTable {
         Ok(found.ok().flatten())
     }
 
-    fn get(&self, key: &VoucherKey) -> Option<VoucherOffer> {
+    /// What is known of it at this moment.
+    pub fn get(&self, key: &VoucherKey) -> Option<VoucherOffer> {
         let offers = self.offers.read().unwrap_or_else(PoisonError::into_inner);
         offers.get(key).copied()
     }

@@ -103,3 +103,68 @@ impl Waiters {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::ids::new_id;
+
+    fn wish() -> Wish {
+        Wish {
+            command_id: new_id(),
+            fingerprint: Fingerprint::default(),
+        }
+    }
+
+    #[test]
+    fn so_many_wait_and_whoever_gives_up_makes_room() {
+        let waiters = Waiters::default();
+        let mut waiting: Vec<(Wish, Place)> = (0..MAX_WAITING)
+            .map(|_| {
+                let wish = wish();
+                (wish, waiters.wait(wish))
+            })
+            .collect();
+        let all_first = waiting
+            .iter()
+            .all(|(_, place)| matches!(place, Place::First(_)));
+        assert!(all_first);
+        assert!(matches!(waiters.wait(wish()), Place::Full));
+        // A repeat takes no room.
+        let (again, _) = waiting[0];
+        assert!(matches!(waiters.wait(again), Place::Joined(_)));
+
+        let (gone, place) = waiting.remove(1);
+        drop(place);
+        let Place::First(receiver) = waiters.wait(wish()) else {
+            panic!("no room was made");
+        };
+        assert!(matches!(waiters.wait(gone), Place::Full));
+        drop(receiver);
+        waiters.answer(&again, &Reply::NotSent);
+        assert_eq!(waiters.len(), MAX_WAITING - 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_everybodys_who_waits_for_it() {
+        let waiters = Waiters::default();
+        let wanted = wish();
+        let (first, second) = (waiters.wait(wanted), waiters.wait(wanted));
+        let (Place::First(first), Place::Joined(second)) = (first, second) else {
+            panic!("the second joins the first");
+        };
+        // The same key with another body is another wish.
+        let other = Wish {
+            fingerprint: [1; 32],
+            ..wanted
+        };
+        let Place::First(mut other) = waiters.wait(other) else {
+            panic!("another body waits for itself");
+        };
+        waiters.answer(&wanted, &Reply::NotSent);
+        for receiver in [first, second] {
+            assert!(matches!(receiver.await, Ok(Reply::NotSent)));
+        }
+        assert!(other.try_recv().is_err());
+    }
+}

@@ -108,6 +108,7 @@ impl OrderIn {
         (status = 404, description = "unknown-event, unknown-ticket-type"),
         (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid, voucher-used-up"),
         (status = 422, description = "invalid, idempotency-key-reused"),
+        (status = 429, description = "too-many-requests: this user has named vouchers that are none, again and again"),
         (status = 503, description = "overloaded, unavailable"),
     ),
     security(("bearer" = []))
@@ -158,7 +159,7 @@ pub async fn place(
                 return Err(refusals::sold_out(ticket_type_id));
             }
             let voucher = match code {
-                Some(code) => Some(wanted(&app, body.event_id, code).await?),
+                Some(code) => Some(wanted(&app, &caller, body.event_id, code).await?),
                 None => None,
             };
             let command = Command::PlaceOrder(PlaceOrder {
@@ -184,8 +185,23 @@ pub async fn place(
 
 /// The voucher with what the catalog says of it. One that is not there is asked for all the same: it may have been deleted
 /// since the order had it of which this is a repeat.
-async fn wanted(app: &App, event_id: Uuid, code: VoucherCode) -> Result<WantedVoucher, Problem> {
+async fn wanted(
+    app: &App,
+    caller: &Caller,
+    event_id: Uuid,
+    code: VoucherCode,
+) -> Result<WantedVoucher, Problem> {
     let key = (event_id, code);
+    let complete = app.vouchers.complete().await;
+    complete.map_err(Problem::unavailable)?;
+    // Before anything else is waited for: a thousand guesses at once are counted before one of them is answered. Who has
+    // guessed too often is refused what is right as well, else the answer would tell it; nobody else is kept from anything.
+    let known = app.vouchers.get(&key);
+    if known.is_some_and(|offer| offer.is_valid(Timestamp::now())) {
+        app.voucher_guesses.look(caller.user_id)?;
+    } else {
+        app.voucher_guesses.take(caller.user_id)?;
+    }
     let offer = app
         .vouchers
         .find(&key)

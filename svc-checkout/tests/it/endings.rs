@@ -193,6 +193,32 @@ async fn a_repeated_refund_is_one_refund() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn one_key_on_two_orders_pays_and_ends_both() -> anyhow::Result<()> {
+    let scene = Scene::with(&[TicketType::general(10)]).await?;
+    for (what, status, by) in [
+        ("payment", "paid", &scene.buyer),
+        ("refund", "refunded", &scene.organizer),
+        ("cancel", "cancelled", &scene.buyer),
+    ] {
+        for _ in 0..2 {
+            let id = match what {
+                "refund" => id_of(&scene.paid_order(1).await?)?,
+                _ => scene.order(1).await?,
+            };
+            let call = match what {
+                "payment" => pay(scene.stack.checkout(), by, id, CARD_PAID),
+                _ => scene.end(id, what, by),
+            };
+            let answer = call.idempotency_key("one-key").send().await?;
+            let order = answer.expect(200)?;
+            assert_eq!(id_of(&order)?, id, "{what}");
+            assert_eq!(order["status"], status, "{what}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_may_refund() -> anyhow::Result<()> {
     let scene = Scene::with(&[TicketType::general(5)]).await?;
     let held = scene.order(1).await?;

@@ -5,12 +5,15 @@ mod cancelled_events;
 mod commands;
 mod endings;
 mod expiry;
+mod guest_sweep;
 mod guests;
+mod new_events;
 mod of_user;
 mod orders;
 mod payments;
 mod sold_out;
 mod store;
+mod transactions;
 mod vouchers;
 
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};

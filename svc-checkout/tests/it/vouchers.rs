@@ -1,11 +1,12 @@
 //! Orders with a voucher, from the organizer who makes it to the money that is charged.
 
 use anyhow::{Context as _, ensure};
-use e2e::orders::{CARD_DECLINED, CARD_PAID, order_body, pay};
+use e2e::orders::{CARD_DECLINED, CARD_PAID, order_body, pay, place};
 use e2e::users::id_of;
 use e2e::vouchers::{half, make, place_with};
 use e2e::wait::SOON;
-use e2e::{Answer, TicketType, eventually};
+use e2e::{Answer, TicketType, User, eventually};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use platform::clock::Timestamp;
 use platform::ids::new_id;
 use schemas::checkout::{OrderExpired, OrderReserved, PaymentConfirmed, PaymentRefunded};
@@ -32,9 +33,13 @@ impl Scene {
 
     /// One ticket with the voucher.
     async fn one_with(&self, code: &str) -> anyhow::Result<Answer> {
+        self.one_of(&self.buyer, code).await
+    }
+
+    async fn one_of(&self, buyer: &User, code: &str) -> anyhow::Result<Answer> {
         let lines = [(self.event.ticket_types[0], 1)];
         let checkout = self.stack.checkout();
-        place_with(checkout, &self.buyer, self.event.id, &lines, code)
+        place_with(checkout, buyer, self.event.id, &lines, code)
             .send()
             .await
     }
@@ -243,4 +248,49 @@ async fn new_terms_count_for_new_orders() -> anyhow::Result<()> {
     let first = scene.read(id_of(&first)?).await?;
     ensure!(first["discount"] == euros(PRICE / 2), "{first}");
     scene.used_up("MORE").await
+}
+
+/// More than one user may guess at once in a local stack (60).
+const GUESSES: usize = 100;
+
+#[tokio::test]
+async fn who_guesses_vouchers_is_stopped_and_nobody_else_is() -> anyhow::Result<()> {
+    let scene = Scene::with(&[TicketType::general(20)]).await?;
+    scene.voucher(&half("SECRET", 9)).await?;
+    // Known to the box office, and used as often as anybody likes.
+    for _ in 0..2 {
+        scene.one_with("SECRET").await?.expect(201)?;
+    }
+    let guesser = scene.stack.customer().await?;
+    let codes: Vec<String> = (0..GUESSES).map(|n| format!("GUESS-{n}")).collect();
+    let guesses = codes.iter().map(|code| scene.one_of(&guesser, code));
+    let mut guesses: FuturesUnordered<_> = guesses.collect();
+    // All at once: those beyond the limit are refused while the first ones still wait for a voucher that may come.
+    let (mut told, mut stopped) = (0, 0);
+    while let Some(answer) = guesses.next().await {
+        let answer = answer?;
+        if answer.status == 409 {
+            told += 1;
+            answer.expect_problem(409, "voucher-invalid")?;
+            continue;
+        }
+        let wait = answer.header("retry-after").context("when to come back")?;
+        ensure!((1..=600).contains(&wait.parse::<u32>()?), "{wait}");
+        answer.expect_problem(429, "too-many-requests")?;
+        stopped += 1;
+        if stopped == 1 {
+            // What is right is not told apart from what is wrong.
+            let right = scene.one_of(&guesser, "secret").await?;
+            right.expect_problem(429, "too-many-requests")?;
+        }
+    }
+    ensure!(
+        (60..=62).contains(&told) && stopped >= GUESSES - 62,
+        "{told} told and {stopped} stopped"
+    );
+    let lines = [(scene.event.ticket_types[0], 1)];
+    let plain = place(scene.stack.checkout(), &guesser, scene.event.id, &lines);
+    plain.send().await?.expect(201)?;
+    scene.one_with("SECRET").await?.expect(201)?;
+    Ok(())
 }

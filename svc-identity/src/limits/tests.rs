@@ -1,15 +1,14 @@
 //! Tests of the module above.
 
 use super::*;
-use std::num::NonZeroU32;
+use std::time::Duration;
+
+use platform::config::Rate;
 
 use crate::domain::email::Email;
 
 fn rate(times: u32) -> Rate {
-    Rate {
-        times: NonZeroU32::new(times).unwrap(),
-        per: Duration::from_secs(3_600),
-    }
+    Rate::new(times, 3_600)
 }
 
 /// Two of each, but as many sign-ins and strangers as given.
@@ -77,30 +76,4 @@ fn of_ipv6_a_whole_household_is_one_address() {
     }
     assert!(limits.registration(address("2001:db8:0:1::2")).is_err());
     limits.registration(address("2001:db8:0:2::1")).unwrap();
-}
-
-#[test]
-fn however_many_try_what_is_kept_is_bounded() {
-    let limits = limits(2, 100);
-    let alice = account("alice@example.com");
-    let loud = address("203.0.113.7");
-    for number in 0..u32::try_from(3 * MAX_BUCKETS).unwrap() {
-        let client = IpAddr::from(number.to_be_bytes());
-        _ = limits.password(client, &alice);
-        // Who is always there is not forgotten for those who come once.
-        _ = limits.password(loud, &alice);
-    }
-    for buckets in [&limits.sign_ins, &limits.guesses] {
-        buckets.buckets.run_pending_tasks();
-        assert!(buckets.buckets.entry_count() <= MAX_BUCKETS);
-    }
-    assert!(limits.password(loud, &alice).is_err());
-}
-
-#[test]
-fn the_answer_says_when_to_come_back() {
-    let wait = Duration::from_millis(2_400);
-    let problem = Problem::from(TooOften { wait });
-    assert_eq!(problem.status(), 429);
-    assert!(problem.to_string().contains("in 3 s"), "{problem}");
 }

@@ -177,8 +177,10 @@ fn attempt(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::command::PlaceOrder;
+    use crate::box_office::partition::RememberedBatch;
+    use crate::domain::command::{OrderRow, PlaceOrder, RefundOrder, Refusal};
     use crate::domain::event_book::{SaleStatus, TicketTypeOffer};
+    use crate::domain::order::{Line, Status};
     use platform::money::{Currency, Money};
     use uuid::Uuid;
 
@@ -261,5 +263,95 @@ mod tests {
         assert_eq!(turn(&mut partition, &[], &[]), 1);
         assert_eq!(partition.books.holds().count(), 0);
         assert_eq!(turn(&mut partition, &[], &[]), 0);
+    }
+
+    /// A refund whose row makes the rules panic: so many seats never were.
+    fn absurd(offset: i64) -> Incoming {
+        let lines = vec![Line {
+            ticket_type_id: GENERAL,
+            quantity: i64::MIN,
+            unit_price: Money::new(1, Currency::EUR),
+            line_total: Money::new(1, Currency::EUR),
+        }];
+        let row = OrderRow {
+            status: Status::Paid,
+            version: 2,
+            user_id: Uuid::from_u128(1),
+            lines,
+            total: Money::new(1, Currency::EUR),
+            voucher: None,
+            reserved_at: NOW,
+            payment_id: None,
+            updated_at: NOW,
+        };
+        let command = Command::RefundOrder(RefundOrder {
+            command_id: platform::ids::new_id(),
+            event_id: EVENT,
+            order_id: platform::ids::new_id(),
+            user_id: Uuid::from_u128(1),
+            row,
+            fingerprint: [0; 32],
+            not_after: NOW,
+        });
+        Incoming {
+            command: Ok(command),
+            ..order(offset)
+        }
+    }
+
+    #[test]
+    fn a_command_on_which_a_rule_panics_is_a_dead_letter_and_changes_nothing() {
+        let mut partition = Partition::default();
+        turn(&mut partition, &[], &[inventory(1, SaleStatus::Published)]);
+        let commands = [order(0), absurd(1), order(2)];
+        let commands: Vec<&Incoming> = commands.iter().collect();
+        let decided = decide_partition(&partition, &commands, &[], RULES, NOW);
+        assert_eq!((decided.settled.len(), decided.position), (2, 3));
+        let [dead] = &decided.dead[..] else {
+            panic!("{} dead letters", decided.dead.len());
+        };
+        assert_eq!((dead.offset, &*dead.reason), (1, "deciding it panicked"));
+        let book = &decided.changes.events[&EVENT].ticket_types[0];
+        assert_eq!((book.held, book.sold), (2, 0));
+        assert_eq!(decided.changes.effects.len(), 2);
+    }
+
+    #[test]
+    fn what_was_decided_before_is_passed_over() {
+        let mut partition = Partition::default();
+        let (first, second) = (order(0), order(1));
+        let on_sale = [inventory(1, SaleStatus::Published)];
+        assert_eq!(turn(&mut partition, &[&first], &on_sale), 1);
+        // Read again, as by an operator who set the group's offsets back.
+        assert_eq!(turn(&mut partition, &[&first, &second], &[]), 1);
+        assert_eq!(partition.books.holds().count(), 2);
+        assert_eq!(partition.position, 2);
+    }
+
+    #[test]
+    fn a_command_is_remembered_for_its_window_and_then_forgotten_with_its_record() {
+        let mut partition = Partition::default();
+        let (first, on_sale) = (order(0), [inventory(1, SaleStatus::Published)]);
+        let decided = decide_partition(&partition, &[&first], &on_sale, RULES, NOW);
+        let remembered = RememberedBatch {
+            key: "commands/0".to_owned(),
+            at: NOW,
+            commands: decided.changes.effects.keys().copied().collect(),
+        };
+        partition.commit(decided.changes, 1, NOW, Some(remembered), 0);
+        let end = NOW + RULES.remember_for;
+        let at_the_end = decide_partition(&partition, &[], &[], RULES, end);
+        assert!(at_the_end.forgotten.is_empty());
+        let after = end + Duration::from_micros(1);
+        let after = decide_partition(&partition, &[], &[], RULES, after);
+        assert_eq!(after.forgotten, ["commands/0"]);
+        partition.commit(after.changes, 1, after.now, None, after.forgotten.len());
+        let again = Incoming { offset: 1, ..first };
+        let again = decide_partition(&partition, &[&again], &[], RULES, NOW);
+        let refused = again.settled[0].reply.as_ref().map(|reply| &reply.decided);
+        assert!(
+            matches!(refused, Some(Err(Refusal::TooLate))),
+            "as if it had never been"
+        );
     }
 }

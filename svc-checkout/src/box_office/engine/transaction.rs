@@ -17,7 +17,7 @@ const DELIVERY_LOOK: Duration = Duration::from_micros(200);
 
 /// How a transaction failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// Nothing of it will be seen: abort, and decide the batch again.
     Abort(String),
     /// Its end is unknown, or the producer or the membership is broken: start again.
@@ -27,7 +27,7 @@ pub(super) enum Failure {
 }
 
 /// What a transaction does in one partition.
-pub(super) struct Writes {
+pub struct Writes {
     /// Records.
     pub outputs: Vec<Output>,
     /// Next offset of checkout.commands.
@@ -55,7 +55,7 @@ fn classify(what: &str, error: &KafkaError) -> Failure {
 /// position of every partition that it writes to, also when no command was consumed: without
 /// offsets the transaction of an engine that lost its partitions is not checked, and was seen
 /// to commit. (`None` is [`crate::planted::Bug::NoOffsetsInExpiry`].)
-pub(super) fn commit(
+pub fn commit(
     producer: &TransactionalProducer,
     group: Option<&ConsumerGroupMetadata>,
     writes: &BTreeMap<i32, Writes>,

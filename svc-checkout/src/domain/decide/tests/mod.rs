@@ -5,6 +5,7 @@ mod guests;
 mod histories;
 mod limits;
 mod quantities;
+mod repeats;
 mod table;
 mod vouchers;
 mod witness;
