@@ -39,6 +39,13 @@ impl Processes {
         Ok(Self(processes))
     }
 
+    /// The id of one of them.
+    pub fn pid(&self, name: &str) -> anyhow::Result<u32> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        let (_, pid) = found.with_context(|| format!("{name} does not run"))?;
+        Ok(*pid)
+    }
+
     /// What each has used since its start.
     pub fn sample(&self) -> anyhow::Result<Sample> {
         let mut sample = Sample::new();
