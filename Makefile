@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run down clean status tail test flash-sale proof bench bench-catalog load fmt lint
+.PHONY: help run down clean status tail test flash-sale proof bench bench-catalog bench-crowd load fmt lint
 
 STACK_COMMAND := infra/local/stack
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
@@ -91,6 +91,18 @@ bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=1
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-catalog \
 		--events $(events) --clients $(clients) --seconds $(seconds) --streams $(streams)
+
+bench-crowd: export STACK := bench-crowd
+bench-crowd: export STACK_OFFSET := 22000
+bench-crowd: export SVC_CHECKOUT__CHECKOUT_HOLD_SECONDS := 7200
+bench-crowd: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
+bench-crowd: clients ?= 10000
+bench-crowd: rounds ?= 3
+bench-crowd: ## how a crowd is turned away, and what that costs: make bench-crowd [clients=10000] [rounds=3]
+	cargo build --release --workspace --bins
+	$(STACK_COMMAND) clean
+	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
+	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-crowd --clients $(clients) --rounds $(rounds)
 
 fmt: ## format the code
 	cargo fmt --all

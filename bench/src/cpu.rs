@@ -50,6 +50,13 @@ impl Processes {
         self
     }
 
+    /// The id of one of them.
+    pub fn pid(&self, name: &str) -> anyhow::Result<u32> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        let (_, pid) = found.with_context(|| format!("{name} does not run"))?;
+        Ok(*pid)
+    }
+
     /// What each has used since its start.
     pub fn sample(&self) -> anyhow::Result<Sample> {
         let mut sample = Sample::new();

@@ -1,5 +1,5 @@
-//! How many orders per second the system takes, and how many it could take at most; how many sign-ins; and how fast a large
-//! catalog is read (`bench-catalog`).
+//! How many orders per second the system takes, and how many it could take at most; how many sign-ins; how fast a large
+//! catalog is read (`bench-catalog`); and what becomes of a crowd that is too large (`bench-crowd`).
 //!
 //! Orders are measured by two programs. `bench` buys over the public REST interface like people with a browser do, at
 //! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same
