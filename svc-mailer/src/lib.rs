@@ -93,9 +93,7 @@ pub async fn migrate(env: Env) -> anyhow::Result<()> {
     registry.require_compatibility().await?;
     announce::register(&registry).await?;
     topics::create(&config.kafka, &OWN_TOPICS).await?;
-    for topic in READ_TOPICS {
-        topics::create_dead_letter(&config.kafka, topic.name, consume::GROUP).await?;
-    }
+    topics::create_dead_letters(&config.kafka, &READ_TOPICS, consume::GROUP).await?;
     Ok(())
 }
 
