@@ -5,8 +5,6 @@ use platform::ids::{derived_id, new_id};
 use schemas::identity::{
     EmailChangeRequested, FormerEmail, NoticeKind, SecurityNotice, UserSnapshot, WishedEmail,
 };
-use schemas::mailer::{NotificationFailed, NotificationSent};
-use schemas::topics::MAILER_NOTIFICATIONS;
 use uuid::Uuid;
 
 use crate::records::{DEADLINE, World, user};
@@ -66,14 +64,8 @@ async fn a_link_for_another_wish_than_the_one_that_is_known_goes_nowhere() -> an
     let asked = asked(owner.user_id, new_id(), 3);
     world.email_change(&asked).await?;
     let id = derived_id(asked.token_id, &["email-change"]);
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(id, DEADLINE)
-        .await?;
-    assert_eq!(
-        (failed.reason.as_str(), failed.attempts),
-        ("the link has expired", 0)
-    );
+    let failed = world.failed(id).await?;
+    assert_eq!(failed, ("the link has expired".to_owned(), 0));
     for email in [&owner.email, &wished.email] {
         assert!(world.stack.mailbox().to(email).await?.is_empty());
     }
@@ -116,9 +108,7 @@ async fn a_change_of_address_is_told_at_the_one_before_whichever_record_comes_fi
         assert_eq!(mail.subject, "Se ha cambiado tu dirección de correo");
         assert!(mailbox.to(&moved.email).await?.is_empty());
         let id = derived_id(notice.notice_id, &["email-changed"]);
-        let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-        let (_, sent) = topic.wait_for_key::<NotificationSent>(id, DEADLINE).await?;
-        assert_eq!(sent.template, "email-changed");
+        assert_eq!(world.sent(id).await?.template, "email-changed");
     }
     Ok(())
 }
