@@ -59,7 +59,7 @@ impl Cause {
             },
             Self::Link(link) => match link.kind {
                 LinkKind::VerifyEmail => Template::EmailVerification,
-                LinkKind::ResetPassword => Template::PasswordReset,
+                LinkKind::ResetPassword { .. } => Template::PasswordReset,
                 LinkKind::ChangeEmail { .. } => Template::EmailChange,
             },
             Self::PasswordChanged(_) => Template::PasswordChanged,

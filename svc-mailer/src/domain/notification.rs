@@ -319,7 +319,7 @@ mod tests {
             })
         };
         let verify = link(LinkKind::VerifyEmail);
-        let reset = link(LinkKind::ResetPassword);
+        let reset = link(LinkKind::ResetPassword { user_version: 1 });
         assert_eq!(verify.notification_id(), verify.notification_id());
         assert_ne!(verify.notification_id(), reset.notification_id());
         assert!(!verify.is_dead(NOW.saturating_sub(SHORTEST_PAUSE)));

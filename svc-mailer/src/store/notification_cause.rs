@@ -45,6 +45,9 @@ struct AccountLinkColumn {
     /// Base64. A copy of the table opens no link.
     sealed_token: String,
     expires_at_micros: i64,
+    /// Of a link to a new password. Rows of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_version: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,7 +93,7 @@ pub(super) fn write_cause(cause: &Cause) -> Result<String, CqlError> {
         },
         Cause::Link(link) => match link.kind {
             LinkKind::VerifyEmail => CauseColumn::EmailVerification(link.into()),
-            LinkKind::ResetPassword => CauseColumn::PasswordReset(link.into()),
+            LinkKind::ResetPassword { .. } => CauseColumn::PasswordReset(link.into()),
             LinkKind::ChangeEmail { wish_id } => CauseColumn::EmailChange {
                 link: link.into(),
                 wish_id,
@@ -111,7 +114,10 @@ pub(super) fn read_cause(text: &str) -> Result<Cause, CqlError> {
             }
             CauseColumn::OrderRefunded(order) => Cause::OrderEnded(order.read(EndReason::Refunded)),
             CauseColumn::EmailVerification(link) => Cause::Link(link.read(LinkKind::VerifyEmail)?),
-            CauseColumn::PasswordReset(link) => Cause::Link(link.read(LinkKind::ResetPassword)?),
+            CauseColumn::PasswordReset(link) => {
+                let user_version = link.user_version.unwrap_or_default();
+                Cause::Link(link.read(LinkKind::ResetPassword { user_version })?)
+            }
             CauseColumn::EmailChange { link, wish_id } => {
                 Cause::Link(link.read(LinkKind::ChangeEmail { wish_id })?)
             }
@@ -217,6 +223,10 @@ impl From<&AccountLink> for AccountLinkColumn {
             token_id: link.token_id,
             sealed_token: STANDARD.encode(&link.sealed_token),
             expires_at_micros: link.expires_at.as_micros(),
+            user_version: match link.kind {
+                LinkKind::ResetPassword { user_version } => Some(user_version),
+                LinkKind::VerifyEmail | LinkKind::ChangeEmail { .. } => None,
+            },
         }
     }
 }
@@ -314,12 +324,17 @@ mod tests {
         let wish_id = Uuid::from_u128(5);
         for kind in [
             LinkKind::VerifyEmail,
-            LinkKind::ResetPassword,
+            LinkKind::ResetPassword { user_version: 0 },
+            LinkKind::ResetPassword { user_version: 7 },
             LinkKind::ChangeEmail { wish_id },
         ] {
             let cause = link(kind);
             assert_eq!(read_cause(&write_cause(&cause).unwrap()).unwrap(), cause);
         }
+        // As rows of before have it.
+        let old = r#"{"password_reset":{"user_id":"00000000-0000-0000-0000-000000000003","token_id":"00000000-0000-0000-0000-000000000004","sealed_token":"AQID","expires_at_micros":5000000}}"#;
+        let any = link(LinkKind::ResetPassword { user_version: 0 });
+        assert_eq!(read_cause(old).unwrap(), any);
     }
 
     #[test]

@@ -344,5 +344,6 @@ pub(crate) fn reset(user_id: Uuid, seconds: u64) -> PasswordResetRequested {
         token: format!("s3cr3t-{}", token_id.simple()),
         requested_at: now.as_micros(),
         expires_at: (now + Duration::from_secs(seconds)).as_micros(),
+        user_version: None,
     }
 }
