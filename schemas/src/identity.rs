@@ -92,6 +92,9 @@ pub struct PasswordResetRequested {
     pub requested_at: Micros,
     /// After that the token is worth nothing and no mail is sent.
     pub expires_at: Micros,
+    /// The user's version when the token was made: the mail goes to the address of a snapshot that is no older. `None`:
+    /// whichever is known.
+    pub user_version: Option<i64>,
 }
 
 record!(

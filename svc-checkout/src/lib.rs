@@ -91,10 +91,10 @@ pub async fn migrate(config: &StoresConfig) -> anyhow::Result<()> {
     registry.register::<CommandReply>().await?;
     registry.register::<GuestSnapshot>().await?;
     topics::create(&config.kafka, OWN_TOPICS).await?;
-    topics::create_dead_letter(&config.kafka, CHECKOUT_COMMANDS.name, box_office::GROUP).await?;
-    topics::create_dead_letter(
+    topics::create_dead_letters(&config.kafka, &[CHECKOUT_COMMANDS], box_office::GROUP).await?;
+    topics::create_dead_letters(
         &config.kafka,
-        CATALOG_EVENTS.name,
+        &[CATALOG_EVENTS],
         consume::catalog_events::GROUP,
     )
     .await?;

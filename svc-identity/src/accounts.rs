@@ -197,33 +197,47 @@ impl Accounts {
         Ok(())
     }
 
+    /// What came of a wish that was proved: the user, or that somebody else has the address; `None` of one that was not
+    /// proved yet, or cannot be any more. A change of address that is on its way is finished first.
+    pub async fn outcome_of_wish(
+        &self,
+        id: Uuid,
+        wish_id: Uuid,
+    ) -> Result<Option<User>, AccountError> {
+        // Apart, as below: it would make this future large.
+        let state = Box::pin(self.topic.moves.finish(id)).await?;
+        let account = state.living().ok_or(AccountError::NoWish)?;
+        match account.proved.filter(|proved| proved.id == wish_id) {
+            None => Ok(None),
+            Some(proved) if proved.is_refused => Err(AccountError::EmailTaken),
+            Some(_) => Ok(Some(account.user)),
+        }
+    }
+
     /// Gives the user the address of a wish that was proved in `epoch`; every session ends.
     ///
     /// The row says first that the user is on the way there. The rest, which a crash anywhere leaves to the sweeper, is for
-    /// [`UserTopic`] when it publishes; where somebody else has the address by then, the user keeps the one before.
+    /// [`UserTopic`] when it publishes; where somebody else has the address by then, the user keeps the one before. Either
+    /// way the row remembers the wish: after an error, the same link finds out what came of it.
     pub async fn grant_wish(
         &self,
         id: Uuid,
         wish_id: Uuid,
         epoch: i32,
     ) -> Result<User, AccountError> {
-        // What a crash left on the way would be in the way. Apart, as below: it would make this future large.
-        let account = Box::pin(self.topic.moves.finish(id)).await?.living();
-        let wish = account.and_then(|account| account.wish);
-        let wish = wish.ok_or(AccountError::NoWish)?;
         self.old_addresses.begin(id).await?;
-        self.change(id, |account| {
+        let changed = self.change(id, |account| {
             let account = Some(account).filter(|account| account.epoch == epoch);
             let moving = account.and_then(|account| account.moving_to_wish(wish_id));
             moving.ok_or(AccountError::NoWish)
-        })
-        .await?;
-        let account = self.users.find_newest(id).await?;
-        let user = account.ok_or(AccountError::NotFound)?.user;
-        match user.email == wish.email {
-            true => Ok(user),
-            false => Err(AccountError::EmailTaken),
+        });
+        match changed.await {
+            // Somebody may have used the link at the same time.
+            Ok(_) | Err(AccountError::NoWish) => {}
+            Err(error) => return Err(error),
         }
+        let outcome = self.outcome_of_wish(id, wish_id).await?;
+        outcome.ok_or(AccountError::NoWish)
     }
 
     /// Forgets wishes that have run out, and addresses of long ago, of users who had one for so long.

@@ -48,7 +48,7 @@ impl AddressMoves {
                 let next = match self.claims.take(&email.key(), id, now).await? {
                     true => account.moved(email.clone(), now),
                     // Somebody else has it by now: the one before stays.
-                    false => account.settled(),
+                    false => account.refused(),
                 };
                 if !self.users.update(&next, new_id()).await? {
                     // The row went another way, and may have no use for what was claimed here.

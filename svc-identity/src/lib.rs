@@ -128,6 +128,10 @@ const MIGRATIONS: &[Migration] = &[
         name: "0012_address_changes",
         text: include_str!("../migrations/0012_address_changes.cql"),
     },
+    Migration {
+        name: "0013_proved_wishes",
+        text: include_str!("../migrations/0013_proved_wishes.cql"),
+    },
 ];
 
 const SERVER_LIMITS: server::Limits = server::Limits {

@@ -245,6 +245,8 @@ impl MailRequests {
                     token,
                     requested_at,
                     expires_at,
+                    // A mailer that lags may know the address of before, and somebody else may read mail there by now.
+                    user_version: Some(account.user.version),
                 };
                 let payload = self.encoders.reset.encode(&record);
                 self.produce::<PasswordResetRequested>(&link, now, &payload)

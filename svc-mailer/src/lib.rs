@@ -39,6 +39,7 @@ use schemas::topics::{
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,13 +56,14 @@ use crate::jobs::send_due_notifications;
 use crate::ready::KafkaProbe;
 use crate::render::Renderer;
 use crate::smtp::Smtp;
+use crate::store::announced::Announced;
 use crate::store::due::DueNotifications;
 use crate::store::event::Events;
 use crate::store::notification::Notifications;
 use crate::store::notification_list::NotificationLists;
 use crate::store::recipient::Recipients;
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "0001_notifications",
         text: include_str!("../migrations/0001_notifications.cql"),
@@ -69,6 +71,10 @@ const MIGRATIONS: [Migration; 2] = [
     Migration {
         name: "0002_addresses",
         text: include_str!("../migrations/0002_addresses.cql"),
+    },
+    Migration {
+        name: "0003_announced",
+        text: include_str!("../migrations/0003_announced.cql"),
     },
 ];
 const OWN_TOPICS: [Topic; 1] = [MAILER_NOTIFICATIONS];
@@ -93,9 +99,7 @@ pub async fn migrate(env: Env) -> anyhow::Result<()> {
     registry.require_compatibility().await?;
     announce::register(&registry).await?;
     topics::create(&config.kafka, &OWN_TOPICS).await?;
-    for topic in READ_TOPICS {
-        topics::create_dead_letter(&config.kafka, topic.name, consume::GROUP).await?;
-    }
+    topics::create_dead_letters(&config.kafka, &READ_TOPICS, consume::GROUP).await?;
     Ok(())
 }
 
@@ -218,12 +222,14 @@ async fn app(
         },
         notifications: Notifications::new(Arc::clone(session)).await?,
         lists: NotificationLists::new(Arc::clone(session)).await?,
+        announced: Announced::new(Arc::clone(session)).await?,
         recipients: Recipients::new(Arc::clone(session)).await?,
         events: Events::new(Arc::clone(session)).await?,
         vault: Vault::new(&config.key_encryption_key)?,
         renderer: Renderer::new(config.public_url.clone())?,
         smtp: Smtp::new(&config.smtp),
         announcer,
+        turns: Arc::new(Semaphore::new(config.mails_at_once)),
         attempts: TaskTracker::new(),
     };
     Ok(App {

@@ -15,8 +15,8 @@ use crate::render::Mail;
 /// How long the server may take to connect, and to give each reply. A reply to the final dot that is waited for too
 /// short is a mail that comes twice (RFC 5321, 4.5.3.2.6), so it is long.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Most connections kept.
-const POOL_SIZE: u32 = 16;
+/// Most connections kept: as many as mails may ever be on their way at once.
+pub const MAX_CONNECTIONS: usize = 16;
 /// An idle connection is closed after this time, before most servers do it.
 const POOL_IDLE: Duration = Duration::from_secs(60);
 
@@ -62,7 +62,7 @@ impl Smtp {
     /// Connects with the first mail.
     pub fn new(config: &SmtpConfig) -> Self {
         let pool = PoolConfig::new()
-            .max_size(POOL_SIZE)
+            .max_size(MAX_CONNECTIONS as u32)
             .idle_timeout(POOL_IDLE);
         let transport = config
             .transport

@@ -56,12 +56,21 @@ fn partitions(topic: &Topic, config: &KafkaConfig) -> i32 {
     }
 }
 
+/// A topic that is to be there.
+struct Wanted<'a> {
+    name: &'a str,
+    partitions: i32,
+    settings: Vec<(&'static str, String)>,
+}
+
 /// Creates the topics that are missing, and returns when the broker tells of them.
 pub async fn create(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> {
-    for topic in topics {
-        let settings = topic.kind.settings();
-        create_one(config, topic.name, partitions(topic, config), &settings).await?;
-    }
+    let wanted = topics.iter().map(|topic| Wanted {
+        name: topic.name,
+        partitions: partitions(topic, config),
+        settings: topic.kind.settings(),
+    });
+    create_all(config, &wanted.collect::<Vec<_>>()).await?;
     let asked = Instant::now();
     loop {
         match verify(config, topics) {
@@ -74,74 +83,81 @@ pub async fn create(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicE
     }
 }
 
-/// Creates the dead letter topic of `group` for `source`.
-pub async fn create_dead_letter(
+/// Creates the dead letter topics of `group` for `sources`.
+pub async fn create_dead_letters(
     config: &KafkaConfig,
-    source: &str,
+    sources: &[Topic],
     group: &str,
 ) -> Result<(), TopicError> {
-    let name = schemas::topics::dead_letter_topic(source, group);
-    create_one(config, &name, 1, &[("retention.ms", "-1".into())]).await
+    let dead = |source: &Topic| schemas::topics::dead_letter_topic(source.name, group);
+    let names: Vec<String> = sources.iter().map(dead).collect();
+    let wanted = names.iter().map(|name| Wanted {
+        name,
+        partitions: 1,
+        settings: vec![("retention.ms", "-1".into())],
+    });
+    create_all(config, &wanted.collect::<Vec<_>>()).await
 }
 
-async fn create_one(
-    config: &KafkaConfig,
-    name: &str,
-    partitions: i32,
-    settings: &[(&str, String)],
-) -> Result<(), TopicError> {
-    let failed = |source| TopicError::Broker {
+async fn create_all(config: &KafkaConfig, wanted: &[Wanted<'_>]) -> Result<(), TopicError> {
+    let failed = |name: &str, source| TopicError::Broker {
         topic: name.to_owned(),
         action: "create",
         source,
     };
+    let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
+    let all_failed = |source| failed(&names.join(", "), source);
     let admin: AdminClient<DefaultClientContext> = super::client_config(&config.brokers, "migrate")
         .create()
-        .map_err(failed)?;
-    let mut new = NewTopic::new(
-        name,
-        partitions,
-        TopicReplication::Fixed(config.replication_factor),
-    );
-    for (key, value) in settings {
-        new = new.set(key, value);
-    }
-    // With three copies an acknowledged record must be on two of them.
-    if config.replication_factor >= 3 {
-        new = new.set("min.insync.replicas", "2");
-    }
+        .map_err(all_failed)?;
+    let new: Vec<NewTopic<'_>> = wanted.iter().map(|topic| topic.described(config)).collect();
     let options = AdminOptions::new()
         .operation_timeout(Some(ADMIN_TIMEOUT))
         .request_timeout(Some(ADMIN_TIMEOUT));
-    let answers = admin
-        .create_topics([&new], &options)
-        .await
-        .map_err(failed)?;
-    for answer in answers {
+    let answers = admin.create_topics(&new, &options).await;
+    for answer in answers.map_err(all_failed)? {
         match answer {
-            Ok(_) => tracing::info!(topic = name, partitions, "topic created"),
+            Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(failed(KafkaError::AdminOp(code))),
+            Err((topic, code)) => return Err(failed(&topic, KafkaError::AdminOp(code))),
         }
     }
     Ok(())
 }
 
+impl Wanted<'_> {
+    fn described(&self, config: &KafkaConfig) -> NewTopic<'_> {
+        let copies = TopicReplication::Fixed(config.replication_factor);
+        let mut new = NewTopic::new(self.name, self.partitions, copies);
+        for (key, value) in &self.settings {
+            new = new.set(key, value);
+        }
+        // With three copies an acknowledged record must be on two of them.
+        if config.replication_factor >= 3 {
+            new = new.set("min.insync.replicas", "2");
+        }
+        new
+    }
+}
+
 /// Checks that the topics are there and have the configured number of partitions.
 pub fn verify(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> {
     use rdkafka::consumer::{BaseConsumer, Consumer};
+    let failed = |topic: &Topic, source| TopicError::Broker {
+        topic: topic.name.to_owned(),
+        action: "describe",
+        source,
+    };
+    let [first, ..] = topics else {
+        return Ok(());
+    };
+    let client: BaseConsumer = super::client_config(&config.brokers, "verify")
+        .create()
+        .map_err(|source| failed(first, source))?;
     for topic in topics {
-        let failed = |source| TopicError::Broker {
-            topic: topic.name.to_owned(),
-            action: "describe",
-            source,
-        };
-        let client: BaseConsumer = super::client_config(&config.brokers, "verify")
-            .create()
-            .map_err(failed)?;
         let metadata = client
             .fetch_metadata(Some(topic.name), ADMIN_TIMEOUT)
-            .map_err(failed)?;
+            .map_err(|source| failed(topic, source))?;
         let found = metadata
             .topics()
             .iter()

@@ -3,7 +3,7 @@
 use platform::auth::RoleSet;
 use platform::clock::Timestamp;
 
-use super::address_change::{FormerEmail, Move, Wish};
+use super::address_change::{FormerEmail, Move, ProvedWish, Wish};
 use super::email::Email;
 use super::user::User;
 
@@ -43,6 +43,8 @@ pub struct Account {
     pub password_changed_at: Option<Timestamp>,
     /// Another address that is wished for and not proved.
     pub wish: Option<Wish>,
+    /// What came of the last one that was proved.
+    pub proved: Option<ProvedWish>,
     /// A change of address that is not at its end.
     pub moving: Option<Move>,
     /// Addresses that it had lately; their owner is told there.
@@ -58,6 +60,7 @@ impl Account {
             epoch: 0,
             password_changed_at: None,
             wish: None,
+            proved: None,
             moving: None,
             former_emails: Vec::new(),
         }

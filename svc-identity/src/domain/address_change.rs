@@ -24,6 +24,15 @@ pub struct Wish {
     pub until: Timestamp,
 }
 
+/// What came of a wish whose link was used: who uses it again is told the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProvedWish {
+    /// Of the wish.
+    pub id: Uuid,
+    /// Somebody else had the address by then, and the account keeps the one before.
+    pub is_refused: bool,
+}
+
 /// A change of address on its way. Whoever publishes the user carries it on, so that none stays half done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
@@ -88,6 +97,10 @@ impl Account {
         Some(Self {
             user: self.user.next(),
             wish: None,
+            proved: Some(ProvedWish {
+                id: wish_id,
+                is_refused: false,
+            }),
             moving: Some(Move::To(wish.email)),
             ..self
         })
@@ -113,6 +126,19 @@ impl Account {
             moving: Some(Move::From(before)),
             former_emails: former,
             ..self
+        }
+    }
+
+    /// At rest where it is, since somebody else has the address; one version on.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        let refused = |proved| ProvedWish {
+            is_refused: true,
+            ..proved
+        };
+        Self {
+            proved: self.proved.map(refused),
+            ..self.settled()
         }
     }
 
@@ -173,6 +199,33 @@ mod tests {
         assert_eq!(moved.former_emails, [former]);
         let settled = moved.settled();
         assert_eq!((settled.user.version, settled.moving), (5, None));
+        let granted = ProvedWish {
+            id: WISH,
+            is_refused: false,
+        };
+        assert_eq!(settled.proved, Some(granted));
+    }
+
+    #[test]
+    fn what_came_of_a_wish_is_remembered_until_the_next_one_is_proved() {
+        let refused = wishing().moving_to_wish(WISH).expect("the wish").refused();
+        let told = ProvedWish {
+            id: WISH,
+            is_refused: true,
+        };
+        assert_eq!((refused.proved, refused.moving.clone()), (Some(told), None));
+        assert_eq!(refused.user.email, account().user.email);
+        let next = Wish {
+            id: Uuid::from_u128(8),
+            email: email("next@example.com"),
+            until: NOW,
+        };
+        let wishing = refused
+            .with_password("other".into(), NOW)
+            .with_wish(next.clone());
+        assert_eq!(wishing.proved, Some(told));
+        let proved = wishing.moving_to_wish(next.id).expect("the wish").proved;
+        assert_eq!(proved.map(|proved| proved.id), Some(next.id));
     }
 
     #[test]

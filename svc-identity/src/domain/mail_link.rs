@@ -42,7 +42,8 @@ pub struct MailLink {
     /// SHA-256 of the secret in it.
     pub secret_hash: SecretHash,
     /// The user's epoch when it was made. Another epoch makes it worth nothing for choosing a password or another address:
-    /// one was chosen in between, and be it by another such link. Who reads mail at the address is the same in every epoch.
+    /// one was chosen in between, and be it by another such link. Who reads mail at the address is the same in every epoch,
+    /// and so is what came of a wish.
     pub epoch: i32,
     /// The wish for another address that it is about.
     pub wish_id: Option<Uuid>,
@@ -51,7 +52,8 @@ pub struct MailLink {
 }
 
 impl MailLink {
-    /// Whether whoever presents this secret may use it, for an account in `epoch`.
+    /// Whether whoever presents this secret may use it, for an account in `epoch`. For another address the epoch counts
+    /// when the wish is granted: until then it may have been already, and is told.
     pub fn is_good(
         &self,
         purpose: Purpose,
@@ -60,8 +62,8 @@ impl MailLink {
         now: Timestamp,
     ) -> bool {
         let is_of_epoch = match purpose {
-            Purpose::VerifyEmail => true,
-            Purpose::ResetPassword | Purpose::ChangeEmail => self.epoch == epoch,
+            Purpose::VerifyEmail | Purpose::ChangeEmail => true,
+            Purpose::ResetPassword => self.epoch == epoch,
         };
         self.secret_hash == *secret_hash && is_of_epoch && now < self.expires_at
     }
@@ -90,7 +92,7 @@ mod tests {
             assert!(!link.is_good(purpose, &[7; 32], 3, end));
         }
         assert!(!link.is_good(reset, &[7; 32], 4, before));
-        assert!(!link.is_good(Purpose::ChangeEmail, &[7; 32], 4, before));
+        assert!(link.is_good(Purpose::ChangeEmail, &[7; 32], 4, before));
         // Other roles, or another password, do not change who reads the mail.
         assert!(link.is_good(verify, &[7; 32], 4, before));
     }

@@ -183,14 +183,15 @@ pub async fn verify_email(
 /// Get the address that was wished for by the link that was mailed there
 ///
 /// Every refresh token of the user is dead at once, and so is every other link: sign in with the new address. The owner is
-/// told at the one before, which is free for somebody else.
+/// told at the one before, which is free for somebody else. Who got no answer, or 503, repeats it: it is done once, and
+/// the same link gets the same answer until it ends.
 #[utoipa::path(
     post, path = "/v1/email-changes/confirm", tag = "mail links",
     request_body = VerificationIn,
     responses(
         (status = 204),
         (status = 409, description = "`email-taken`: by somebody else since the mail was sent", body = ProblemBody),
-        (status = 422, description = "`invalid`: also for a token that was used, is over an hour old or never was one", body = ProblemBody),
+        (status = 422, description = "`invalid`: also for a token that is over an hour old, is for an earlier wish or never was one", body = ProblemBody),
         (status = 429, description = "`too-many-requests`", body = ProblemBody),
         (status = 503, description = "`unavailable`", body = ProblemBody),
     )
@@ -203,13 +204,17 @@ pub async fn change_email(
     app.limits.link(client)?;
     let link = good_link(&app, Purpose::ChangeEmail, &wanted.token).await?;
     let wish_id = link.wish_id.ok_or_else(dead)?;
+    let outcome = app.accounts.outcome_of_wish(link.user_id, wish_id);
+    if outcome.await?.is_some() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let granted = async {
         let granted = app.accounts.grant_wish(link.user_id, wish_id, link.epoch);
         Ok(granted.await?)
     };
     let deed = Deed::own(link.user_id, Action::EmailChanged, client);
     app.trail.around(deed, granted).await?;
-    forget(&app, Purpose::ChangeEmail, &link).await;
+    // The link stays, for whoever does not get this answer.
     Ok(StatusCode::NO_CONTENT)
 }
 

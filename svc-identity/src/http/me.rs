@@ -119,11 +119,8 @@ pub async fn change_password(
     let hash = app.passwords.hash(new).await?;
     let now = Timestamp::now_millis();
     let changed = app.accounts.change(caller.user_id, |account| {
-        // Somebody else may have changed it while ours was hashed, and then it is another one that is current.
-        match account.password_hash == verified {
-            true => Ok(account.with_password(hash.clone(), now)),
-            false => Err(wrong_password()),
-        }
+        check_password(&verified, &account)?;
+        Ok::<_, Problem>(account.with_password(hash.clone(), now))
     });
     let deed = Deed::own(caller.user_id, Action::PasswordChanged, client);
     app.trail.around(deed, changed).await?;
@@ -195,7 +192,7 @@ pub async fn wish_email(
     let (current, email) = wanted.check()?;
     let failure = Action::EmailChangeFailed;
     let account = knows_password(&app, &caller, client, current, failure).await?;
-    if_match.check(account.user.version)?;
+    super::check_version(&if_match, &account)?;
     if account.holds(&email) {
         let detail = "another address than the present one";
         return Err(Problem::invalid("/new_email", "unchanged", detail));
@@ -210,11 +207,8 @@ pub async fn wish_email(
     };
     let verified = account.password_hash;
     let wished = app.accounts.wish(caller.user_id, wish, |account| {
-        if_match.check(account.user.version)?;
-        match account.password_hash == verified {
-            true => Ok(()),
-            false => Err(wrong_password()),
-        }
+        super::check_version(&if_match, account)?;
+        check_password(&verified, account)
     });
     let deed = Deed::own(caller.user_id, Action::EmailChangeAsked, client);
     app.trail.around(deed, wished).await?;
@@ -238,6 +232,14 @@ async fn knows_password(
     let deed = Deed::own(caller.user_id, failure, client);
     app.trail.record(deed).await?;
     Err(wrong_password())
+}
+
+/// That the password which was `verified` is still the current one: somebody may have changed it since.
+fn check_password(verified: &str, account: &Account) -> Result<(), Problem> {
+    match account.password_hash == verified {
+        true => Ok(()),
+        false => Err(wrong_password()),
+    }
 }
 
 fn wrong_password() -> Problem {

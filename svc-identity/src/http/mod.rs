@@ -45,7 +45,7 @@ async fn change_profile(
     change: &ProfileChange,
 ) -> Result<User, Problem> {
     let changed = app.accounts.change(id, |account| {
-        if_match.check(account.user.version)?;
+        check_version(if_match, &account)?;
         Ok::<_, Problem>(Account {
             user: change.apply(account.user),
             ..account
@@ -54,9 +54,13 @@ async fn change_profile(
     app.trail.around(deed, changed).await
 }
 
-/// 412 unless the version is one that was seen; without a header every version is.
-fn check_version(if_match: Option<&IfMatch>, account: &Account) -> Result<(), Problem> {
-    if_match.map_or(Ok(()), |if_match| if_match.check(account.user.version))
+/// 412 unless the version is one that was seen; where no header is asked for and there is none, every version is.
+fn check_version<'a>(
+    if_match: impl Into<Option<&'a IfMatch>>,
+    account: &Account,
+) -> Result<(), Problem> {
+    let check = |if_match: &IfMatch| if_match.check(account.user.version);
+    if_match.into().map_or(Ok(()), check)
 }
 
 impl From<TrailError> for Problem {

@@ -287,7 +287,7 @@ pub async fn put_roles(
     let roles = fields.take("/roles", roles::of_person(&wanted.roles));
     let roles = fields.complete(roles)?;
     let changed = app.accounts.change(id, |account| {
-        if_match.check(account.user.version)?;
+        super::check_version(&if_match, &account)?;
         Ok::<_, Problem>(account.with_roles(roles))
     });
     let deed = Deed::by(admin.user_id, Action::RolesChanged, id, client);

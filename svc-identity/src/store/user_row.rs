@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{from_cql, to_cql};
 use crate::domain::NotAllowed;
 use crate::domain::account::{Account, State};
-use crate::domain::address_change::{FormerEmail, Move, Wish};
+use crate::domain::address_change::{FormerEmail, Move, ProvedWish, Wish};
 use crate::domain::email::Email;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -43,6 +43,8 @@ pub(super) struct Row {
     wish_id: Option<Uuid>,
     wished_email: Option<String>,
     wished_until: Option<CqlTimestamp>,
+    proved_wish_id: Option<Uuid>,
+    proved_wish_refused: Option<bool>,
     moving_to: Option<String>,
     moving_from: Option<String>,
     former_emails: Option<BTreeMap<CqlTimestamp, String>>,
@@ -82,6 +84,8 @@ pub(super) struct Change<'a> {
     wish_id: Option<Uuid>,
     wished_email: Option<&'a str>,
     wished_until: Option<CqlTimestamp>,
+    proved_wish_id: Option<Uuid>,
+    proved_wish_refused: Option<bool>,
     moving_to: Option<&'a str>,
     moving_from: Option<&'a str>,
     former_emails: Option<BTreeMap<CqlTimestamp, &'a str>>,
@@ -138,6 +142,8 @@ impl<'a> Change<'a> {
             wish_id: wish.map(|wish| wish.id),
             wished_email: wish.map(|wish| wish.email.as_str()),
             wished_until: wish.map(|wish| to_cql(wish.until)),
+            proved_wish_id: account.proved.map(|proved| proved.id),
+            proved_wish_refused: account.proved.map(|proved| proved.is_refused),
             moving_to,
             moving_from,
             former_emails: (!former.is_empty()).then_some(former),
@@ -198,6 +204,10 @@ impl Row {
             epoch: self.epoch.unwrap_or_default(),
             password_changed_at: self.password_changed_at.map(from_cql),
             wish: self.wish()?,
+            proved: self.proved_wish_id.map(|id| ProvedWish {
+                id,
+                is_refused: self.proved_wish_refused.unwrap_or_default(),
+            }),
             moving: self.moving()?,
             former_emails: self.former_emails()?,
         })

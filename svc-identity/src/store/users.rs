@@ -35,21 +35,23 @@ impl Users {
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
         const COLUMNS: &str = "user_id, version, operation_id, status, email, name, phone, locale, \
              roles, email_verified, password_hash, created_at, epoch, password_changed_at, \
-             wish_id, wished_email, wished_until, moving_to, moving_from, former_emails";
+             wish_id, wished_email, wished_until, proved_wish_id, proved_wish_refused, moving_to, \
+             moving_from, former_emails";
         const INSERT: &str = "INSERT INTO users (user_id, version, operation_id, email, name, \
              phone, locale, roles, email_verified, password_hash, created_at, epoch) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
         const UPDATE: &str = "UPDATE users SET version = ?, operation_id = ?, email = ?, name = ?, \
              phone = ?, locale = ?, roles = ?, email_verified = ?, password_hash = ?, epoch = ?, \
              password_changed_at = ?, wish_id = ?, wished_email = ?, wished_until = ?, \
-             moving_to = ?, moving_from = ?, former_emails = ? WHERE user_id = ? IF version = :version_before";
+             proved_wish_id = ?, proved_wish_refused = ?, moving_to = ?, moving_from = ?, \
+             former_emails = ? WHERE user_id = ? IF version = :version_before";
         const RENEW_HASH: &str =
             "UPDATE users SET password_hash = ? WHERE user_id = ? IF password_hash = ?";
         const BEGIN_ERASURE: &str = "UPDATE users SET version = ?, operation_id = ?, status = ?, \
              name = null, phone = null, locale = null, roles = null, email_verified = null, \
              password_hash = null, created_at = null, epoch = null, \
              password_changed_at = null, wish_id = null, wished_email = null, \
-             wished_until = null, moving_to = null, moving_from = null, former_emails = null \
+             wished_until = null, proved_wish_id = null, proved_wish_refused = null, moving_to = null, moving_from = null, former_emails = null \
              WHERE user_id = ? IF version = ?";
         const FINISH_ERASURE: &str =
             "UPDATE users SET email = null, status = ? WHERE user_id = ? IF status = ?";

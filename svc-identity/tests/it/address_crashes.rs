@@ -14,6 +14,7 @@ use scylla::value::CqlTimestamp;
 use serde_json::json;
 use svc_identity::domain::email::Email;
 use svc_identity::store::email_claims::EmailClaims;
+use uuid::Uuid;
 
 use crate::crashes::{database, owe, owe_in};
 use crate::email_change::{confirm, wished};
@@ -40,51 +41,75 @@ enum Died {
     BeforeThePublication,
 }
 
-/// Does by hand what the process did before it `died`. The user has asked for `new`, and has version 2.
-async fn leave(database: &Session, user: &User, new: &str, died: Died) -> anyhow::Result<()> {
-    if died >= Died::AfterTheRow {
-        let row = "UPDATE users SET version = 3, operation_id = ?, wish_id = null, wished_email = null, \
-             wished_until = null, moving_to = ? WHERE user_id = ? IF version = 2";
-        database
-            .query_unpaged(row, (new_id(), new, user.id))
-            .await?;
+/// A stack, and its tables.
+struct Case {
+    stack: Stack,
+    database: Session,
+}
+
+/// Somebody who asked for another address.
+struct Moving {
+    user: User,
+    new: String,
+    /// In the link that was mailed there.
+    token: String,
+}
+
+impl Case {
+    async fn new() -> anyhow::Result<Self> {
+        let stack = Stack::from_env();
+        let database = database(&stack).await?;
+        Ok(Self { stack, database })
     }
-    if died >= Died::AfterTheClaim {
-        let claim =
-            "INSERT INTO email_claims (email, user_id, claimed_at) VALUES (?, ?, ?) IF NOT EXISTS";
-        let values = (new, user.id, CqlTimestamp(0));
-        database.query_unpaged(claim, values).await?;
+
+    /// Somebody whose change was on its way when the process `died`: what it did before is done by hand.
+    async fn left(&self, died: Died) -> anyhow::Result<Moving> {
+        let (user, new) = (self.stack.customer().await?, fresh_email("moved"));
+        let token = wished(&self.stack, &user, &new).await?;
+        let (id, old, database) = (user.id, &user.email, &self.database);
+        if died >= Died::AfterTheRow {
+            let wish = "SELECT wish_id FROM users WHERE user_id = ?";
+            let wish = database.query_unpaged(wish, (id,)).await?;
+            let (wish,) = wish.into_rows_result()?.first_row::<(Uuid,)>()?;
+            let row = "UPDATE users SET version = 3, operation_id = ?, wish_id = null, wished_email = null, \
+                 wished_until = null, proved_wish_id = ?, proved_wish_refused = false, moving_to = ? \
+                 WHERE user_id = ? IF version = 2";
+            let values = (new_id(), wish, &new, id);
+            database.query_unpaged(row, values).await?;
+        }
+        if died >= Died::AfterTheClaim {
+            let claim = "INSERT INTO email_claims (email, user_id, claimed_at) VALUES (?, ?, ?) \
+                 IF NOT EXISTS";
+            let values = (&new, id, CqlTimestamp(0));
+            database.query_unpaged(claim, values).await?;
+        }
+        if died >= Died::AfterTheMove {
+            let now = Timestamp::now_millis().as_millis();
+            let row = format!(
+                "UPDATE users SET version = 4, operation_id = ?, email = ?, email_verified = true, \
+                 epoch = 1, moving_to = null, moving_from = ?, former_emails = {{{now}: '{old}'}} \
+                 WHERE user_id = ? IF version = 3"
+            );
+            let values = (new_id(), &new, old, id);
+            database.query_unpaged(row, values).await?;
+        }
+        if died >= Died::AfterTheRelease {
+            let release = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
+            database.query_unpaged(release, (old, id)).await?;
+        }
+        if died >= Died::BeforeThePublication {
+            let row = "UPDATE users SET version = 5, operation_id = ?, moving_from = null \
+                 WHERE user_id = ? IF version = 4";
+            database.query_unpaged(row, (new_id(), id)).await?;
+        }
+        Ok(Moving { user, new, token })
     }
-    if died >= Died::AfterTheMove {
-        let row = "UPDATE users SET version = 4, operation_id = ?, email = ?, email_verified = true, \
-             epoch = 1, moving_to = null, moving_from = ?, former_emails = {} WHERE user_id = ? \
-             IF version = 3";
-        let former = format!(
-            "{{{}: '{}'}}",
-            Timestamp::now_millis().as_millis(),
-            user.email
-        );
-        let row = row.replace("{}", &former);
-        let values = (new_id(), new, &user.email, user.id);
-        database.query_unpaged(row, values).await?;
-    }
-    if died >= Died::AfterTheRelease {
-        let release = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
-        let values = (&user.email, user.id);
-        database.query_unpaged(release, values).await?;
-    }
-    if died >= Died::BeforeThePublication {
-        let row = "UPDATE users SET version = 5, operation_id = ?, moving_from = null \
-             WHERE user_id = ? IF version = 4";
-        database.query_unpaged(row, (new_id(), user.id)).await?;
-    }
-    Ok(())
 }
 
 #[tokio::test]
 async fn a_change_of_address_that_broke_off_is_finished_or_never_was() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
+    let case = Case::new().await?;
+    let (stack, database) = (&case.stack, &case.database);
     for died in [
         Died::BeforeTheRow,
         Died::AfterTheRow,
@@ -93,9 +118,7 @@ async fn a_change_of_address_that_broke_off_is_finished_or_never_was() -> anyhow
         Died::AfterTheRelease,
         Died::BeforeThePublication,
     ] {
-        let (user, new) = (stack.customer().await?, fresh_email("moved"));
-        wished(&stack, &user, &new).await?;
-        leave(&database, &user, &new, died).await?;
+        let Moving { user, new, .. } = case.left(died).await?;
         // One address leads to the user, never two, and never none.
         let moved = died >= Died::AfterTheMove;
         let at = async |email: &str| sign_in(stack.identity(), email).await;
@@ -109,7 +132,7 @@ async fn a_change_of_address_that_broke_off_is_finished_or_never_was() -> anyhow
 
         let mut users = stack.records_from_now("identity.users")?;
         let mut notices = stack.records_from_now("identity.notices")?;
-        owe(&database, user.id).await?;
+        owe(database, user.id).await?;
         let (_, snapshot) = users.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
         if died == Died::BeforeTheRow {
             assert_eq!(snapshot.email, user.email);
@@ -132,14 +155,12 @@ async fn a_change_of_address_that_broke_off_is_finished_or_never_was() -> anyhow
 
 #[tokio::test]
 async fn a_change_to_an_address_that_somebody_got_meanwhile_is_undone() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
-    let (user, new) = (stack.customer().await?, fresh_email("moved"));
-    wished(&stack, &user, &new).await?;
-    leave(&database, &user, &new, Died::AfterTheRow).await?;
+    let case = Case::new().await?;
+    let (stack, database) = (&case.stack, &case.database);
+    let Moving { user, new, .. } = case.left(Died::AfterTheRow).await?;
     let other = id_of(&register(stack.identity(), &new, "Quicker", "en").await?)?;
     let mut users = stack.records_from_now("identity.users")?;
-    owe(&database, user.id).await?;
+    owe(database, user.id).await?;
     let (_, snapshot) = users.wait_for_key::<UserSnapshot>(user.id, SOON).await?;
     assert_eq!(snapshot.email, user.email);
     let there = sign_in(stack.identity(), &new).await?;
@@ -149,9 +170,42 @@ async fn a_change_to_an_address_that_somebody_got_meanwhile_is_undone() -> anyho
 }
 
 #[tokio::test]
+async fn whoever_got_no_answer_is_told_by_the_same_link_what_came_of_it() -> anyhow::Result<()> {
+    let case = Case::new().await?;
+    let stack = &case.stack;
+    for died in [
+        Died::BeforeTheRow,
+        Died::AfterTheRow,
+        Died::AfterTheClaim,
+        Died::AfterTheMove,
+        Died::AfterTheRelease,
+        Died::BeforeThePublication,
+    ] {
+        let Moving { user, new, token } = case.left(died).await?;
+        for _ in 0..2 {
+            let answer = confirm(stack, &token).await?;
+            assert_eq!(answer.status, 204, "{died:?}: {answer}");
+            let there = sign_in(stack.identity(), &new).await?;
+            assert_eq!(there.map(|there| there.id), Some(user.id), "{died:?}");
+        }
+        assert!(sign_in(stack.identity(), &user.email).await?.is_none());
+        // A wish, and the three steps of one change, whoever made which.
+        assert_eq!(me(stack, &user).await?.etag()?, "\"5\"", "{died:?}");
+    }
+    let Moving { user, new, token } = case.left(Died::AfterTheRow).await?;
+    register(stack.identity(), &new, "Quicker", "en").await?;
+    for _ in 0..2 {
+        let refused = confirm(stack, &token).await?;
+        refused.expect_problem(409, "email-taken")?;
+    }
+    assert!(sign_in(stack.identity(), &user.email).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_is_erased_on_the_way_leaves_neither_address_behind() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
+    let case = Case::new().await?;
+    let stack = &case.stack;
     for died in [
         Died::AfterTheRow,
         Died::AfterTheClaim,
@@ -159,14 +213,12 @@ async fn who_is_erased_on_the_way_leaves_neither_address_behind() -> anyhow::Res
         Died::AfterTheRelease,
         Died::BeforeThePublication,
     ] {
-        let (user, new) = (stack.customer().await?, fresh_email("moved"));
-        wished(&stack, &user, &new).await?;
-        leave(&database, &user, &new, died).await?;
+        let Moving { user, new, .. } = case.left(died).await?;
         let admin = stack.admin_token().await?;
         let path = format!("/v1/users/{}", user.id);
         let erase = stack.identity().delete(path).token(&admin);
         assert_eq!(erase.send().await?.status, 204);
-        crate::erasure::is_gone(&stack, &user).await?;
+        crate::erasure::is_gone(stack, &user).await?;
         for email in [&new, &user.email] {
             register(stack.identity(), email, "Next", "en").await?;
         }
@@ -176,11 +228,9 @@ async fn who_is_erased_on_the_way_leaves_neither_address_behind() -> anyhow::Res
 
 #[tokio::test]
 async fn an_address_that_is_being_given_up_gets_no_link_to_a_new_password() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
-    let (user, new) = (stack.customer().await?, fresh_email("moved"));
-    wished(&stack, &user, &new).await?;
-    leave(&database, &user, &new, Died::AfterTheMove).await?;
+    let case = Case::new().await?;
+    let stack = &case.stack;
+    let Moving { user, new, .. } = case.left(Died::AfterTheMove).await?;
     let ids = [new_id().to_string(), new_id().to_string()];
     for (id, email) in ids.iter().zip([&user.email, &new]) {
         let call = stack.identity().post("/v1/password-resets").request_id(id);
@@ -188,7 +238,7 @@ async fn an_address_that_is_being_given_up_gets_no_link_to_a_new_password() -> a
         assert_eq!(asked.status, 202, "{asked}");
     }
     // Of whom a link was asked for, if of anybody, is in the audit trail.
-    let entries = crate::audit::entries(&stack, &ids).await?;
+    let entries = crate::audit::entries(stack, &ids).await?;
     assert_eq!(entries[&ids[0]]["user_id"], json!(null));
     assert_eq!(entries[&ids[1]]["user_id"], json!(user.id));
     Ok(())
@@ -196,31 +246,29 @@ async fn an_address_that_is_being_given_up_gets_no_link_to_a_new_password() -> a
 
 #[tokio::test]
 async fn a_mail_to_a_wished_address_that_a_crash_left_owed_is_asked_for() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
-    let (user, new) = (stack.customer().await?, fresh_email("owed"));
-    wished(&stack, &user, &new).await?;
+    let case = Case::new().await?;
+    let (stack, database) = (&case.stack, &case.database);
+    let Moving { user, new, .. } = case.left(Died::BeforeTheRow).await?;
     let mut topic = stack.records_from_now("identity.mail")?;
-    owe_in(&database, "address_change_intents", user.id).await?;
+    owe_in(database, "address_change_intents", user.id).await?;
     let found = topic.wait_for_key::<EmailChangeRequested>(user.id, SOON);
     let (_, asked) = found.await?;
-    let confirmed = confirm(&stack, &asked.token).await?;
+    let confirmed = confirm(stack, &asked.token).await?;
     assert_eq!(confirmed.status, 204, "{confirmed}");
-    let shown = me(&stack, &user).await?.expect(200)?;
+    let shown = me(stack, &user).await?.expect(200)?;
     assert_eq!(shown["email"], json!(new));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_wish_is_forgotten_when_its_link_has_ended() -> anyhow::Result<()> {
-    let stack = Stack::from_env();
-    let database = database(&stack).await?;
-    let (user, new) = (stack.customer().await?, fresh_email("forgotten"));
-    let token = wished(&stack, &user, &new).await?;
+    let case = Case::new().await?;
+    let (stack, database) = (&case.stack, &case.database);
+    let Moving { user, new, token } = case.left(Died::BeforeTheRow).await?;
     let earlier = "UPDATE users SET wished_until = ? WHERE user_id = ? IF version = 2";
     let values = (CqlTimestamp(0), user.id);
     database.query_unpaged(earlier, values).await?;
-    owe_in(&database, "wish_intents", user.id).await?;
+    owe_in(database, "wish_intents", user.id).await?;
     eventually(SOON, "the wish to be forgotten", async || {
         let row = "SELECT wished_email FROM users WHERE user_id = ?";
         let row = database.query_unpaged(row, (user.id,)).await?;
@@ -229,7 +277,7 @@ async fn a_wish_is_forgotten_when_its_link_has_ended() -> anyhow::Result<()> {
         Ok(wished.is_none().then_some(()))
     })
     .await?;
-    is_dead(confirm(&stack, &token).await?)?;
+    is_dead(confirm(stack, &token).await?)?;
     let records = stack.all_records("identity.users").await?;
     let key = user.id.to_string();
     let last = records.iter().rfind(|record| record.key == key);

@@ -29,7 +29,9 @@ pub(super) async fn handle(app: &App, record: &Incoming<'_>) -> Handled {
         }
         PasswordResetRequested::NAME => {
             let asked: PasswordResetRequested = datum.read()?;
-            let kind = LinkKind::ResetPassword;
+            let kind = LinkKind::ResetPassword {
+                user_version: asked.user_version.unwrap_or_default(),
+            };
             (
                 kind,
                 asked.user_id,

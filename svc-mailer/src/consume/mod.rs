@@ -92,12 +92,10 @@ impl Handler for Records {
 /// What a handler ends with early.
 type Handled = Result<Outcome, Outcome>;
 
-/// Writes a message down and brings it as far as it gets now.
+/// Brings the message about `cause` as far as it gets now.
 async fn deliver(app: &App, cause: Cause, traceparent: Option<&str>) -> Handled {
-    let message = app.delivery.enqueue(cause, traceparent).await;
-    let message = message.map_err(|error| retry(&error))?;
-    let id = message.id;
-    let progress = app.delivery.advance(message).await;
+    let id = cause.notification_id();
+    let progress = app.delivery.deliver(cause, traceparent).await;
     match progress.map_err(|error| retry(&error))? {
         Progress::Settled => Ok(Outcome::Done),
         // One mail that has to wait, for its recipient's record or for a full mailbox, does not hold up the others of

@@ -31,9 +31,10 @@ impl Delivery {
         }
     }
 
-    /// The user may have been erased while an attempt wrote down what it says.
+    /// The user may have been erased while the attempt was written down that says something to him.
     pub(super) async fn forget_if_erased(&self, message: &Notification) -> Result<(), CqlError> {
-        if self.recipients.is_erased(message.cause.user_id()).await? {
+        let says_something = message.content.is_some();
+        if says_something && self.recipients.is_erased(message.cause.user_id()).await? {
             self.scrub(message).await?;
         }
         Ok(())

@@ -1,11 +1,20 @@
 //! Brings one message to its end, however often it is asked to and whatever crashes in between.
 //!
-//! The row is written first. An attempt begins with a claim on the row, so that one process at a time talks to the
-//! mail server about a message; it ends with a row that says `sent`, `failed` or that nobody holds it. Then the end is
-//! announced, and the row says that too. A crash between the server's yes and the row that says `sent` makes a second
-//! copy, with the same Message-ID; nothing else does, short of a lease that ran out under a process that was stopped.
+//! Two decisions are made about a message, each by one lightweight transaction on its row: who sends it, and how that
+//! ended. The first is the row itself when the message can go out at once; one that has to wait is written down
+//! without it. So one process at a time talks to the mail server about a message, and a message that has an end is
+//! not sent again. A crash between the server's yes and the row that says `sent` makes a second copy, with the same
+//! Message-ID; nothing else does, short of a lease that ran out under a process that was stopped.
+//!
+//! All else may be done twice without harm, and is done again until it is done. Whoever asks, a record whose offset is
+//! not stored or an entry of the messages that are due, asks again after a crash:
+//!
+//! * The lists are written beside the dialogue, and a row gets no end before they are.
+//! * The record about the end goes out behind the end, at least once, always with the same id. That it is out is noted
+//!   in a table of its own; where the note is missing the record goes out once more.
 
 mod attempt;
+mod draft;
 mod erasure;
 mod sealed;
 
@@ -13,20 +22,24 @@ use std::sync::Arc;
 
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
+use platform::ids::new_id;
 use platform::kafka::producer::ProduceError;
 use platform::vault::Vault;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::draft::Draft;
 use crate::announce::Announcer;
 use crate::domain::cause::Cause;
-use crate::domain::notification::{Holder, Notification, Step};
+use crate::domain::notification::{CLAIM_LEASE, Claim, Holder, Notification, Status, Step};
 use crate::render::{RenderError, Renderer};
 use crate::smtp::Smtp;
+use crate::store::announced::Announced;
 use crate::store::event::Events;
 use crate::store::notification::Notifications;
-use crate::store::notification_list::{Entry, List, NotificationLists};
+use crate::store::notification_list::NotificationLists;
 use crate::store::recipient::Recipients;
 
 /// How far a message has come.
@@ -65,6 +78,8 @@ pub struct Delivery {
     pub notifications: Notifications,
     /// Where they are listed.
     pub lists: NotificationLists,
+    /// Whose end was told.
+    pub announced: Announced,
     /// Users.
     pub recipients: Recipients,
     /// Events.
@@ -77,98 +92,144 @@ pub struct Delivery {
     pub smtp: Smtp,
     /// Tells how they ended.
     pub announcer: Announcer,
+    /// One for each message that may be on its way at a time. A mailer that lags does no harm; one that takes what it
+    /// can get takes it from the sale, whose database it shares.
+    pub turns: Arc<Semaphore>,
     /// Dialogues with the mail server in hand. They are tasks of their own: one that is dropped in the middle would
     /// leave a mail that is out and a row that does not say so.
     pub attempts: TaskTracker,
 }
 
+/// The right to be among the messages on their way; there is none to wait for when nobody bounds them any more.
+type Turn = Option<OwnedSemaphorePermit>;
+
 impl Delivery {
-    /// Writes the message about `cause` down, unless it is there, and puts it on its lists. Returns the row.
-    pub async fn enqueue(
-        &self,
+    /// Brings the message about `cause` as far as it gets now, and writes it down unless it is there.
+    pub async fn deliver(
+        self: &Arc<Self>,
         cause: Cause,
         traceparent: Option<&str>,
-    ) -> Result<Notification, CqlError> {
-        // As precise as its column: the lists sort by it.
-        let now = Timestamp::from_millis(Timestamp::now().as_millis());
-        let message = self
-            .written_down(Notification::queued(cause, traceparent, now))
-            .await?;
-        if message.announced {
-            return Ok(message); // it was listed long ago
-        }
-        let entry = Entry::of(&message);
-        let lists = [
-            Some(List::User(message.cause.user_id())),
-            Some(List::day_of(message.created_at)),
-            message.cause.order_id().map(List::Order),
-            message.cause.event_id().map(List::Event),
-        ];
-        for list in lists.iter().flatten() {
-            self.lists.put(list, entry).await?;
-        }
-        Ok(message)
-    }
-
-    /// The row of `new`, which may be older than `new`.
-    async fn written_down(&self, new: Notification) -> Result<Notification, CqlError> {
-        // A replay of the topic asks for what is there: a read, not a transaction for each record.
-        if let Some(found) = self.notifications.find(new.id).await?
-            && found.announced
-        {
-            return Ok(found);
-        }
-        if self.notifications.insert(&new).await? {
-            return Ok(new);
-        }
-        Ok(self.notifications.find_newest(new.id).await?.unwrap_or(new))
-    }
-
-    /// Does the next step of the message until none is left that can be done now.
-    pub async fn advance(
-        self: &Arc<Self>,
-        mut message: Notification,
     ) -> Result<Progress, DeliveryError> {
-        loop {
-            let now = Timestamp::now();
-            match message.next_step(&self.holder, now) {
-                Step::Nothing => return Ok(Progress::Settled),
-                Step::Announce => {
-                    self.announce(&message).await?;
-                    return Ok(Progress::Settled);
-                }
-                Step::WaitUntil(at) => return Ok(Progress::Later(at)),
-                Step::Send => {
-                    if let Some(progress) = self.try_to_send(&message, now).await? {
-                        return Ok(progress);
+        let turn = self.turn().await;
+        // As precise as its column: the lists sort by it.
+        let now = Timestamp::now_millis();
+        let new = Notification::queued(cause, traceparent, now);
+        let id = new.id;
+        // A replay of the topic asks for what is there: a read, not a transaction for each record.
+        let known = match self.notifications.find(id).await? {
+            // What is settled stays so, and a read that misses a newer write misses nothing.
+            Some(found) => Some(found).filter(|found| found.status != Status::Queued),
+            None => match self.draft(&new, now).await? {
+                Draft::Ready(letter) => {
+                    let begun = new.begun(self.claim(now), letter.content);
+                    if self.notifications.insert(&begun).await? {
+                        return self.attempt(begun, letter.outgoing, turn).await;
                     }
+                    None
                 }
-            }
-            match self.notifications.find_newest(message.id).await? {
-                Some(newest) => message = newest,
-                None => return Ok(Progress::Settled),
-            }
+                Draft::Dead(_) | Draft::NotYet => {
+                    self.notifications.insert(&new).await?.then_some(new)
+                }
+            },
+        };
+        let message = match known {
+            Some(known) => known,
+            None => self.newest(id).await?,
+        };
+        if message.status == Status::Queued {
+            // Whoever wrote it down may have died before it was listed.
+            self.list(&message).await?;
         }
+        self.advance(message, turn).await
     }
 
-    /// [`Delivery::advance`] for a message that is known by its id. One that is not there has nothing to do.
+    /// Brings a message that is known by its id as far as it gets now. One that is not there has nothing to do.
     pub async fn advance_by_id(self: &Arc<Self>, id: Uuid) -> Result<Progress, DeliveryError> {
+        let turn = self.turn().await;
         match self.notifications.find_newest(id).await? {
-            Some(message) => self.advance(message).await,
+            Some(message) => self.advance(message, turn).await,
             None => Ok(Progress::Settled),
         }
     }
 
-    async fn announce(&self, message: &Notification) -> Result<(), DeliveryError> {
-        self.forget_if_erased(message).await?;
-        self.announcer.announce(message).await?;
-        self.notifications
-            .mark_announced(message.id, message.status)
-            .await?;
+    /// Does the next step of a message until none is left that can be done now.
+    async fn advance(
+        self: &Arc<Self>,
+        mut message: Notification,
+        turn: Turn,
+    ) -> Result<Progress, DeliveryError> {
+        loop {
+            let (id, now) = (message.id, Timestamp::now_millis());
+            match message.next_step(&self.holder, now) {
+                Step::Nothing => return Ok(Progress::Settled),
+                Step::Announce => {
+                    if !self.announced.contains(id).await? {
+                        // A version of before looked for an erasure behind the end only.
+                        self.forget_if_erased(&message).await?;
+                        self.announce(&message).await?;
+                    }
+                    return Ok(Progress::Settled);
+                }
+                Step::WaitUntil(at) => return Ok(Progress::Later(at)),
+                Step::Send => match self.draft(&message, now).await? {
+                    Draft::Ready(letter) => {
+                        let begun = message.begun(self.claim(now), letter.content);
+                        if self.notifications.claim(&begun).await? {
+                            return self.attempt(begun, letter.outgoing, turn).await;
+                        }
+                    }
+                    Draft::Dead(reason) => {
+                        // An attempt that broke off may have left it to be done.
+                        self.list(&message).await?;
+                        let reason = Some(reason.to_owned());
+                        let failed = message.settled(Status::Failed, reason, now);
+                        if self.notifications.settle_unsent(&failed).await? {
+                            self.announce(&failed).await?;
+                            return Ok(Progress::Settled);
+                        }
+                    }
+                    Draft::NotYet => return Ok(Progress::Later(message.next_try(now))),
+                },
+            }
+            // Somebody else was faster.
+            message = self.newest(id).await?;
+        }
+    }
+
+    /// The row of a message that somebody has written down.
+    async fn newest(&self, id: Uuid) -> Result<Notification, CqlError> {
+        let found = self.notifications.find_newest(id).await?;
+        found.ok_or_else(|| CqlError::answer("a message that is neither written down nor there"))
+    }
+
+    async fn turn(&self) -> Turn {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    fn claim(&self, now: Timestamp) -> Claim {
+        Claim {
+            id: new_id(),
+            holder: self.holder.clone(),
+            until: now + CLAIM_LEASE,
+        }
+    }
+
+    /// Puts the message on its lists, and takes the person out of it who was erased while it was written.
+    ///
+    /// In this order: who is erased after the look is looked for on the lists, and the message is found there.
+    async fn list(&self, message: &Notification) -> Result<(), CqlError> {
+        self.lists.put(message).await?;
+        self.forget_if_erased(message).await
+    }
+
+    /// Tells how the message ended.
+    async fn announce(&self, ended: &Notification) -> Result<(), DeliveryError> {
+        self.announcer.announce(ended).await?;
+        self.announced.put(ended.id, Timestamp::now()).await?;
         metrics::counter!(
             "notifications_total",
-            "template" => message.cause.template().as_str(),
-            "status" => message.status.as_str(),
+            "template" => ended.cause.template().as_str(),
+            "status" => ended.status.as_str(),
         )
         .increment(1);
         Ok(())

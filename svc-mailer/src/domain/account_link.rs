@@ -9,7 +9,10 @@ pub enum LinkKind {
     /// To prove the address.
     VerifyEmail,
     /// To choose a new password.
-    ResetPassword,
+    ResetPassword {
+        /// It goes to the address of this version of the recipient or a later one; 0 is any.
+        user_version: i64,
+    },
     /// To prove the address of this wish, which takes the place of the one before.
     ChangeEmail {
         /// By which the recipient's record names the address.

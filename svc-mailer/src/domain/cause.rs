@@ -25,7 +25,19 @@ pub enum Cause {
     EmailChanged(AccountChange),
 }
 
+/// What messages about an order say.
+const ABOUT_ORDERS: [Template; 3] = [
+    Template::PaymentConfirmed,
+    Template::EventCancelled,
+    Template::OrderRefunded,
+];
+
 impl Cause {
+    /// The ids of all messages that there may be about an order.
+    pub fn ids_about_order(order_id: Uuid) -> [Uuid; 3] {
+        ABOUT_ORDERS.map(|template| derived_id(order_id, &[template.as_str()]))
+    }
+
     /// The id of the message: one cause, one message, however often the record comes.
     pub fn notification_id(&self) -> Uuid {
         let about = match self {
@@ -47,7 +59,7 @@ impl Cause {
             },
             Self::Link(link) => match link.kind {
                 LinkKind::VerifyEmail => Template::EmailVerification,
-                LinkKind::ResetPassword => Template::PasswordReset,
+                LinkKind::ResetPassword { .. } => Template::PasswordReset,
                 LinkKind::ChangeEmail { .. } => Template::EmailChange,
             },
             Self::PasswordChanged(_) => Template::PasswordChanged,
@@ -92,5 +104,44 @@ impl Cause {
             | Self::EmailChanged(_) => false,
             Self::Link(link) => link.expires_at <= now,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::money::{Currency, Money};
+
+    use super::*;
+
+    #[test]
+    fn messages_about_an_order_are_found_by_its_id() {
+        let (id, event_id, user_id) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let ended = |reason| {
+            Cause::OrderEnded(EndedOrder {
+                id,
+                event_id,
+                user_id,
+                number: "O-1".into(),
+                reason,
+                money_back: None,
+            })
+        };
+        let paid = Cause::PaymentConfirmed(PaidOrder {
+            id,
+            event_id,
+            user_id,
+            number: "O-1".into(),
+            tickets: Vec::new(),
+            voucher: None,
+            total: Money::zero(Currency::EUR),
+        });
+        let about = [
+            paid,
+            ended(EndReason::EventCancelled),
+            ended(EndReason::Refunded),
+        ];
+        let ids: Vec<_> = about.iter().map(Cause::notification_id).collect();
+        assert_eq!(ids, Cause::ids_about_order(id));
+        assert!(about.iter().all(|cause| cause.order_id() == Some(id)));
     }
 }

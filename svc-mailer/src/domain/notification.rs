@@ -168,7 +168,7 @@ pub struct Notification {
     pub reason: Option<String>,
     /// When it was sent or given up.
     pub settled_at: Option<Timestamp>,
-    /// The record that tells of its end is out.
+    /// The record that tells of its end is out, as a version of before noted it here.
     pub announced: bool,
 }
 
@@ -177,7 +177,7 @@ pub struct Notification {
 pub enum Step {
     /// It is settled and everybody was told.
     Nothing,
-    /// It is settled: tell it.
+    /// It is settled: tell it, unless it was told.
     Announce,
     /// Somebody else is sending it; look again then.
     WaitUntil(Timestamp),
@@ -201,6 +201,28 @@ impl Notification {
             reason: None,
             settled_at: None,
             announced: false,
+        }
+    }
+
+    /// The message with one more attempt, which says `content`.
+    #[must_use]
+    pub fn begun(self, claim: Claim, content: Content) -> Self {
+        Self {
+            attempts: self.attempts.saturating_add(1),
+            claim: Some(claim),
+            content: Some(content),
+            ..self
+        }
+    }
+
+    /// The message at its end.
+    #[must_use]
+    pub fn settled(self, status: Status, reason: Option<String>, at: Timestamp) -> Self {
+        Self {
+            status,
+            reason,
+            settled_at: Some(at),
+            ..self
         }
     }
 
@@ -296,7 +318,8 @@ mod tests {
                 expires_at: NOW,
             })
         };
-        let (verify, reset) = (link(LinkKind::VerifyEmail), link(LinkKind::ResetPassword));
+        let verify = link(LinkKind::VerifyEmail);
+        let reset = link(LinkKind::ResetPassword { user_version: 1 });
         assert_eq!(verify.notification_id(), verify.notification_id());
         assert_ne!(verify.notification_id(), reset.notification_id());
         assert!(!verify.is_dead(NOW.saturating_sub(SHORTEST_PAUSE)));

@@ -55,6 +55,11 @@ impl Recipient {
                 let wished = wished.filter(|wished| wished.wish_id == *wish_id)?;
                 Some(&wished.email)
             }
+            // An address of before may be somebody else's by now, who would get the account with the link.
+            Cause::Link(AccountLink {
+                kind: LinkKind::ResetPassword { user_version },
+                ..
+            }) => (self.version >= *user_version).then_some(self.email.as_str()),
             Cause::EmailChanged(change) => {
                 let mut former = self.former.iter();
                 let former = former.find(|former| former.until == change.at)?;
@@ -134,8 +139,20 @@ mod tests {
             Some("wished@example.com")
         );
         assert_eq!(address(link(wish(8))), None);
-        for kind in [LinkKind::VerifyEmail, LinkKind::ResetPassword] {
-            assert_eq!(address(link(kind)).as_deref(), Some("now@example.com"));
+        let verified = address(link(LinkKind::VerifyEmail));
+        assert_eq!(verified.as_deref(), Some("now@example.com"));
+    }
+
+    #[test]
+    fn a_link_to_a_new_password_waits_for_the_version_that_it_was_made_for() {
+        let recipient = recipient();
+        for (user_version, expected) in [
+            (0, Some("now@example.com")),
+            (4, Some("now@example.com")),
+            (5, None),
+        ] {
+            let reset = link(LinkKind::ResetPassword { user_version });
+            assert_eq!(recipient.address_for(&reset), expected, "{user_version}");
         }
     }
 

@@ -143,7 +143,7 @@ impl Renderer {
             About::Link(link, token) => (
                 match link.kind {
                     LinkKind::VerifyEmail => Template::EmailVerification,
-                    LinkKind::ResetPassword => Template::PasswordReset,
+                    LinkKind::ResetPassword { .. } => Template::PasswordReset,
                     LinkKind::ChangeEmail { .. } => Template::EmailChange,
                 },
                 link_values(language, link, recipient, self.link_url(link, token)),
@@ -252,7 +252,7 @@ impl Renderer {
     fn link_url(&self, link: &AccountLink, token: &SecretString) -> Value {
         let page = match link.kind {
             LinkKind::VerifyEmail => "verify-email",
-            LinkKind::ResetPassword => "reset-password",
+            LinkKind::ResetPassword { .. } => "reset-password",
             LinkKind::ChangeEmail { .. } => "change-email",
         };
         let base = self.public_url.as_str().trim_end_matches('/');

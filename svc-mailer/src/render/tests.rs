@@ -295,6 +295,7 @@ fn link_mail(kind: LinkKind, locale: &str) -> Mail {
         .unwrap()
 }
 
+const RESET: LinkKind = LinkKind::ResetPassword { user_version: 1 };
 const CHANGE: LinkKind = LinkKind::ChangeEmail {
     wish_id: Uuid::from_u128(7),
 };
@@ -319,7 +320,7 @@ fn an_address_to_prove() {
 
 #[test]
 fn a_password_to_choose() {
-    let mail = link_mail(LinkKind::ResetPassword, "fr");
+    let mail = link_mail(RESET, "fr");
     insta::assert_snapshot!(mail.subject, @"Choisissez un nouveau mot de passe");
     insta::assert_snapshot!(mail.text, @r"
     Bonjour Alice,
@@ -336,7 +337,7 @@ fn a_password_to_choose() {
 
 #[test]
 fn what_a_link_proves_is_for_the_recipient_alone() {
-    for kind in [LinkKind::VerifyEmail, LinkKind::ResetPassword, CHANGE] {
+    for kind in [LinkKind::VerifyEmail, RESET, CHANGE] {
         for locale in ["en", "fr", "es"] {
             let mail = link_mail(kind, locale);
             let url = "#token=s3cr3t";

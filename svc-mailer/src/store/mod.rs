@@ -1,9 +1,11 @@
 //! CQL and what its rows mean. Notifications are owned rows, written by lightweight transactions alone; everything
 //! else are plain upserts that a repeat does not change.
 
+pub mod announced;
 pub mod due;
 pub mod event;
 pub mod notification;
+mod notification_cause;
 pub mod notification_list;
 mod notification_row;
 pub mod notification_search;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
@@ -10,24 +9,27 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::notification_row::{Row, write_cause};
+use super::notification_row::{NewRow, Row};
 use super::to_cql;
-use crate::domain::notification::{Claim, Content, Notification, Status};
+use crate::domain::notification::Notification;
 
 const SELECT: &str = "SELECT notification_id, kind, cause, traceparent, created_at, status, attempts, claim_id, \
     holder, claimed_until, language, recipient, subject, message, reason, settled_at, announced \
     FROM notifications WHERE notification_id = ?";
+// `announced` is for the version before this one, which reads it while instances are replaced.
 const INSERT: &str = "INSERT INTO notifications (notification_id, kind, template, user_id, order_id, event_id, cause, \
-    traceparent, created_at, status, attempts, announced) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, false) IF NOT EXISTS";
+    traceparent, created_at, attempts, claim_id, holder, claimed_until, language, recipient, subject, message, \
+    status, announced) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', false) IF NOT EXISTS";
 const CLAIM: &str = "UPDATE notifications SET claim_id = ?, holder = ?, claimed_until = ?, attempts = ?, language = ?, \
     recipient = ?, subject = ?, message = ? WHERE notification_id = ? IF status = 'queued' AND attempts = ?";
 const RELEASE: &str = "UPDATE notifications SET claimed_until = ?, reason = ? WHERE notification_id = ? \
     IF status = 'queued' AND claim_id = ?";
 const SETTLE: &str = "UPDATE notifications SET status = ?, reason = ?, settled_at = ? WHERE notification_id = ? \
     IF status = 'queued'";
-const ANNOUNCED: &str =
-    "UPDATE notifications SET announced = true WHERE notification_id = ? IF status = ?";
+// Not while somebody has begun an attempt since the row was read.
+const SETTLE_UNSENT: &str = "UPDATE notifications SET status = ?, reason = ?, settled_at = ? \
+    WHERE notification_id = ? IF status = 'queued' AND attempts = ?";
 const SCRUB: &str = "UPDATE notifications SET recipient = null, subject = null, message = null \
     WHERE notification_id = ? IF EXISTS";
 
@@ -40,7 +42,7 @@ pub struct Notifications {
     claim: PreparedStatement,
     release: PreparedStatement,
     settle: PreparedStatement,
-    announced: PreparedStatement,
+    settle_unsent: PreparedStatement,
     scrub: PreparedStatement,
 }
 
@@ -54,7 +56,7 @@ impl Notifications {
             claim: cql::prepare_lwt(&session, CLAIM).await?,
             release: cql::prepare_lwt(&session, RELEASE).await?,
             settle: cql::prepare_lwt(&session, SETTLE).await?,
-            announced: cql::prepare_lwt(&session, ANNOUNCED).await?,
+            settle_unsent: cql::prepare_lwt(&session, SETTLE_UNSENT).await?,
             scrub: cql::prepare_lwt(&session, SCRUB).await?,
             session,
         })
@@ -76,85 +78,87 @@ impl Notifications {
             .transpose()
     }
 
-    /// Writes a new message down. False: one with this id is there, and stays as it is.
+    /// Writes a new message down, together with the attempt that it begins with, if it does. False: one with this id is
+    /// there, and stays as it is.
     pub async fn insert(&self, new: &Notification) -> Result<bool, CqlError> {
-        let values = (
-            new.id,
-            new.kind.as_str(),
-            new.cause.template().as_str(),
-            new.cause.user_id(),
-            new.cause.order_id(),
-            new.cause.event_id(),
-            write_cause(&new.cause)?,
-            new.traceparent.as_deref(),
-            to_cql(new.created_at),
-        );
-        self.apply(&self.insert, values).await
+        let inserted = self.apply(&self.insert, NewRow::of(new)?).await;
+        self.or_by_its_claim(inserted, new).await
     }
 
-    /// Begins an attempt: counts it, notes what it says, and keeps others from sending. False: somebody else was
+    /// Begins one more attempt: counts it, notes what it says, and keeps others from sending. False: somebody else was
     /// faster.
-    pub async fn claim(
-        &self,
-        message: &Notification,
-        claim: &Claim,
-        content: &Content,
-    ) -> Result<bool, CqlError> {
+    pub async fn claim(&self, begun: &Notification) -> Result<bool, CqlError> {
+        let (Some(claim), Some(content)) = (&begun.claim, &begun.content) else {
+            return Err(CqlError::answer("an attempt that nobody makes"));
+        };
         let values = (
             claim.id,
             claim.holder.to_string(),
             to_cql(claim.until),
-            message.attempts.saturating_add(1),
+            begun.attempts,
             &content.language,
             &content.recipient,
             &content.subject,
             &content.text,
-            message.id,
-            message.attempts,
+            begun.id,
+            begun.attempts - 1,
         );
-        match self.apply(&self.claim, values).await {
-            // The end is unknown; the row knows it.
-            Err(CqlError::Execute(_)) => {
-                let row = self.find_newest(message.id).await?;
-                Ok(row
-                    .and_then(|row| row.claim)
-                    .is_some_and(|found| found.id == claim.id))
-            }
-            known => known,
-        }
+        let claimed = self.apply(&self.claim, values).await;
+        self.or_by_its_claim(claimed, begun).await
     }
 
     /// Ends an attempt that did not get through; the next may begin at once.
-    pub async fn release(&self, id: Uuid, claim_id: Uuid, reason: &str) -> Result<(), CqlError> {
+    pub async fn release(&self, begun: &Notification, reason: &str) -> Result<(), CqlError> {
         let free = CqlTimestamp(0);
-        self.apply(&self.release, (free, reason, id, claim_id))
+        let claim_id = begun.claim.as_ref().map(|claim| claim.id);
+        self.apply(&self.release, (free, reason, begun.id, claim_id))
             .await?;
         Ok(())
     }
 
-    /// Ends the message. The first end stays.
-    pub async fn settle(
-        &self,
-        id: Uuid,
-        status: Status,
-        reason: Option<&str>,
-        at: Timestamp,
-    ) -> Result<(), CqlError> {
-        self.apply(&self.settle, (status.as_str(), reason, to_cql(at), id))
-            .await?;
-        Ok(())
+    /// Ends the message. False: it has an end, which stays. After an error that may be this one.
+    pub async fn settle(&self, ended: &Notification) -> Result<bool, CqlError> {
+        let values = (
+            ended.status.as_str(),
+            ended.reason.as_deref(),
+            ended.settled_at.map(to_cql),
+            ended.id,
+        );
+        self.apply(&self.settle, values).await
     }
 
-    /// Notes that the record about the message's end is out.
-    pub async fn mark_announced(&self, id: Uuid, status: Status) -> Result<(), CqlError> {
-        self.apply(&self.announced, (id, status.as_str())).await?;
-        Ok(())
+    /// [`Notifications::settle`] for a message that nobody sends. False also when somebody began to since it was read.
+    pub async fn settle_unsent(&self, ended: &Notification) -> Result<bool, CqlError> {
+        let values = (
+            ended.status.as_str(),
+            ended.reason.as_deref(),
+            ended.settled_at.map(to_cql),
+            ended.id,
+            ended.attempts,
+        );
+        self.apply(&self.settle_unsent, values).await
     }
 
     /// Takes the person out of the message; that there was one, and about what, stays.
     pub async fn scrub(&self, id: Uuid) -> Result<(), CqlError> {
         self.apply(&self.scrub, (id,)).await?;
         Ok(())
+    }
+
+    /// Where the end of a write that begins an attempt is unknown, the row knows it.
+    async fn or_by_its_claim(
+        &self,
+        written: Result<bool, CqlError>,
+        begun: &Notification,
+    ) -> Result<bool, CqlError> {
+        match (written, &begun.claim) {
+            (Err(CqlError::Execute(_)), Some(claim)) => {
+                let row = self.find_newest(begun.id).await?;
+                let found = row.and_then(|row| row.claim);
+                Ok(found.is_some_and(|found| found.id == claim.id))
+            }
+            (written, _) => written,
+        }
     }
 
     async fn apply(

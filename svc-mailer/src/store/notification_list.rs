@@ -1,4 +1,5 @@
-//! Which messages belong to an order, an event, a recipient or a day, newest first.
+//! Which messages belong to an event, a recipient or a day, newest first. Those about an order need no list: their ids
+//! follow from it.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use futures::future::try_join_all;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
+use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
@@ -25,8 +27,6 @@ const PAGE: &str = "SELECT created_at, notification_id FROM notification_lists W
 /// One list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum List {
-    /// About an order.
-    Order(Uuid),
     /// About an event.
     Event(Uuid),
     /// To a user.
@@ -50,9 +50,20 @@ impl List {
         at.as_seconds().div_euclid(DAY_SECS)
     }
 
+    /// Those that the message belongs on.
+    fn all_of(message: &Notification) -> impl Iterator<Item = Self> {
+        let content = message.content.as_ref();
+        let lists = [
+            Some(Self::User(message.cause.user_id())),
+            Some(Self::day_of(message.created_at)),
+            message.cause.event_id().map(Self::Event),
+            content.map(|content| Self::Address(content.recipient.clone())),
+        ];
+        lists.into_iter().flatten()
+    }
+
     fn key(&self) -> String {
         match self {
-            Self::Order(id) => format!("order:{id}"),
             Self::Event(id) => format!("event:{id}"),
             Self::User(id) => format!("recipient:{id}"),
             // People type their address in whatever case.
@@ -63,7 +74,7 @@ impl List {
 
     const fn buckets(&self) -> i32 {
         match self {
-            Self::Order(_) | Self::User(_) | Self::Address(_) => 1,
+            Self::User(_) | Self::Address(_) => 1,
             Self::Event(_) | Self::Day(_) => BUCKETS,
         }
     }
@@ -101,6 +112,16 @@ impl Entry {
         }
     }
 
+    /// Whether it comes behind `other` in a list.
+    pub(super) fn is_behind(&self, other: &Self) -> bool {
+        self.sort_key() < other.sort_key()
+    }
+
+    /// As they stand in a list: the newest first.
+    pub(super) fn sort(entries: &mut [Self]) {
+        entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.sort_key()));
+    }
+
     /// Sorts as the database does, which compares the version of a UUID before its bytes.
     fn sort_key(&self) -> (i64, usize, Uuid) {
         (self.at.as_millis(), self.id.get_version_num(), self.id)
@@ -126,27 +147,26 @@ impl NotificationLists {
         })
     }
 
-    /// Puts the message on the list.
-    pub async fn put(&self, list: &List, entry: Entry) -> Result<(), CqlError> {
-        let values = (
-            list.key(),
-            bucket(entry.id, list.buckets()),
-            to_cql(entry.at),
-            entry.id,
-        );
-        self.session.execute_unpaged(&self.insert, values).await?;
+    /// Puts the message on all its lists, with one request: where there are as many copies as nodes, each partition is at
+    /// each of them, and where there are more nodes, the one that is asked passes it on. Again is the same.
+    pub async fn put(&self, message: &Notification) -> Result<(), CqlError> {
+        let entry = Entry::of(message);
+        let mut batch = Batch::new(BatchType::Unlogged);
+        let mut values = Vec::new();
+        for list in List::all_of(message) {
+            batch.append_statement(self.insert.clone());
+            values.push(place(&list, entry));
+        }
+        batch.set_is_idempotent(true);
+        self.session.batch(&batch, values).await?;
         Ok(())
     }
 
     /// Takes the message off the list.
     pub async fn delete(&self, list: &List, entry: Entry) -> Result<(), CqlError> {
-        let values = (
-            list.key(),
-            bucket(entry.id, list.buckets()),
-            to_cql(entry.at),
-            entry.id,
-        );
-        self.session.execute_unpaged(&self.delete, values).await?;
+        self.session
+            .execute_unpaged(&self.delete, place(list, entry))
+            .await?;
         Ok(())
     }
 
@@ -172,8 +192,14 @@ impl NotificationLists {
                 id,
             })
             .collect();
-        entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.sort_key()));
+        Entry::sort(&mut entries);
         entries.truncate(limit);
         Ok(entries)
     }
+}
+
+/// The row of an entry.
+fn place(list: &List, entry: Entry) -> (String, i32, CqlTimestamp, Uuid) {
+    let bucket = bucket(entry.id, list.buckets());
+    (list.key(), bucket, to_cql(entry.at), entry.id)
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::notification::Notifications;
 use super::notification_list::{Entry, List, NotificationLists};
+use crate::domain::cause::Cause;
 use crate::domain::notification::{Notification, Status};
 
 /// Most messages that one page looks at.
@@ -60,7 +62,10 @@ impl Search {
         let mut messages = Vec::new();
         let mut looked_at = 0;
         while looked_at < MAX_LOOKED_AT {
-            let entries = match self.entries(lists, after, limit, now).await? {
+            let entries = match self
+                .entries(lists, notifications, after, limit, now)
+                .await?
+            {
                 Entries::Some(entries) => entries,
                 Entries::NoneSince(place) => {
                     return Ok(Found {
@@ -102,19 +107,22 @@ impl Search {
     async fn entries(
         &self,
         lists: &NotificationLists,
+        notifications: &Notifications,
         after: Entry,
         limit: usize,
         now: Timestamp,
     ) -> Result<Entries, CqlError> {
         // One more than wanted shows whether there is a next page.
         let limit = limit + 1;
+        let some = |entries: Vec<Entry>| match entries.is_empty() {
+            true => Entries::End,
+            false => Entries::Some(entries),
+        };
+        if let Some(order_id) = self.order_id {
+            return Ok(some(about_order(notifications, order_id, after).await?));
+        }
         if let Some(list) = self.list() {
-            let entries = lists.page(&list, after, limit).await?;
-            return Ok(if entries.is_empty() {
-                Entries::End
-            } else {
-                Entries::Some(entries)
-            });
+            return Ok(some(lists.page(&list, after, limit).await?));
         }
         let newest = List::day_number(after.at.min(now));
         let oldest = List::day_number(now - OLDEST);
@@ -134,9 +142,8 @@ impl Search {
 
     /// The narrowest list that holds all that is searched; `None`: only the days do.
     fn list(&self) -> Option<List> {
-        self.order_id
-            .map(List::Order)
-            .or(self.user_id.map(List::User))
+        self.user_id
+            .map(List::User)
             .or(self.address.clone().map(List::Address))
             .or(self.event_id.map(List::Event))
     }
@@ -155,6 +162,20 @@ impl Search {
             && is(self.event_id.as_ref(), message.cause.event_id().as_ref())
             && is(self.status.as_ref(), Some(&message.status))
     }
+}
+
+/// The messages about an order behind `after`: so few that they are all read.
+async fn about_order(
+    notifications: &Notifications,
+    order_id: Uuid,
+    after: Entry,
+) -> Result<Vec<Entry>, CqlError> {
+    let found = Cause::ids_about_order(order_id).map(|id| notifications.find(id));
+    let found = try_join_all(found).await?.into_iter().flatten();
+    let mut entries: Vec<Entry> = found.map(|message| Entry::of(&message)).collect();
+    entries.retain(|entry| entry.is_behind(&after));
+    Entry::sort(&mut entries);
+    Ok(entries)
 }
 
 enum Entries {

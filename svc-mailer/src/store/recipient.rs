@@ -105,11 +105,13 @@ impl Recipients {
 
     /// What is known about the user.
     pub async fn find(&self, user_id: Uuid) -> Result<Lookup, CqlError> {
-        if self.is_erased(user_id).await? {
-            return Ok(Lookup::Erased);
-        }
+        // No row comes back behind an erasure: only where there is none it matters why.
         let row = cql::first_row::<Row>(&self.session, &self.find, (user_id,)).await?;
-        Ok(row.map_or(Lookup::Unknown, |row| Lookup::Known(row.into())))
+        Ok(match row {
+            Some(row) => Lookup::Known(row.into()),
+            None if self.is_erased(user_id).await? => Lookup::Erased,
+            None => Lookup::Unknown,
+        })
     }
 }
 

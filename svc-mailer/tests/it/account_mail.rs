@@ -2,37 +2,9 @@
 
 use anyhow::Context as _;
 use e2e::{Role, eventually};
-use platform::ids::new_id;
-use platform::kafka::partition_of;
-use schemas::mailer::{NotificationFailed, NotificationSent};
-use schemas::topics::MAILER_NOTIFICATIONS;
-use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
 use uuid::Uuid;
 
-use crate::records::{DEADLINE, TABLE_PARTITIONS, World, reset, user};
-
-async fn mailer_keyspace(world: &World) -> anyhow::Result<Session> {
-    Ok(SessionBuilder::new()
-        .known_nodes(world.stack.cql_nodes.split(',').collect::<Vec<_>>())
-        // As `infra/local/stack` names it.
-        .use_keyspace("mailer", false)
-        .build()
-        .await?)
-}
-
-/// The row of a message, all of it.
-async fn row(world: &World, id: Uuid) -> anyhow::Result<String> {
-    let rows = mailer_keyspace(world)
-        .await?
-        .query_unpaged(
-            "SELECT JSON * FROM notifications WHERE notification_id = ?",
-            (id,),
-        )
-        .await?
-        .into_rows_result()?;
-    Ok(rows.first_row::<(String,)>()?.0)
-}
+use crate::records::{DEADLINE, World, reset, user};
 
 #[tokio::test]
 async fn a_link_goes_out_once_and_stays_nowhere() -> anyhow::Result<()> {
@@ -60,14 +32,13 @@ async fn a_link_goes_out_once_and_stays_nowhere() -> anyhow::Result<()> {
             "{mail:?}"
         );
 
-        let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-        let (_, sent) = topic.wait_for_key::<NotificationSent>(id, DEADLINE).await?;
+        let sent = world.sent(id).await?;
         assert_eq!(
             (sent.template.as_str(), sent.user_id),
             ("password-reset", Some(user.user_id))
         );
         assert_eq!((sent.order_id, sent.event_id), (None, None));
-        let row = row(&world, id).await?;
+        let row = world.row(id).await?;
         assert!(
             row.contains("password-reset") && !row.contains(&asked.token),
             "{row}"
@@ -102,14 +73,8 @@ async fn a_link_that_died_while_it_waited_is_not_sent() -> anyhow::Result<()> {
     // Nobody knows the user yet, so the mail waits, and longer than its link lives.
     let late = user("en");
     let id = world.reset(&reset(late.user_id, 3)).await?;
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(id, DEADLINE)
-        .await?;
-    assert_eq!(
-        (failed.reason.as_str(), failed.attempts),
-        ("the link has expired", 0)
-    );
+    let failed = world.failed(id).await?;
+    assert_eq!(failed, ("the link has expired".to_owned(), 0));
     world.user(&late).await?;
     // One that is good goes out, and the dead one before it did not.
     let good = reset(late.user_id, 600);
@@ -130,7 +95,7 @@ async fn a_token_that_does_not_open_keeps_no_other_mail_waiting() -> anyhow::Res
     let broken_id = world.reset(&reset(broken.user_id, 10)).await?;
     let good = reset(witness.user_id, 600);
     let good_id = world.reset(&good).await?;
-    let session = mailer_keyspace(&world).await?;
+    let session = world.database().await?;
     let cause = async |id: Uuid| {
         eventually(DEADLINE, "the row", async || {
             let select = "SELECT cause FROM notifications WHERE notification_id = ?";
@@ -162,11 +127,8 @@ async fn a_token_that_does_not_open_keeps_no_other_mail_waiting() -> anyhow::Res
         .wait_for(&witness.email, DEADLINE, |mail| mail.says(&good.token))
         .await?;
 
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(broken_id, DEADLINE)
-        .await?;
-    assert_eq!(failed.reason, "the link has expired");
+    let (reason, _) = world.failed(broken_id).await?;
+    assert_eq!(reason, "the link has expired");
     assert!(mailbox.to(&broken.email).await?.is_empty());
     Ok(())
 }
@@ -177,23 +139,13 @@ async fn an_erased_user_gets_no_link() -> anyhow::Result<()> {
     let gone = user("en");
     world.user(&gone).await?;
     world.erase_user(gone.user_id).await?;
-    // A witness behind the tombstone in the same partition: once he has a mail, the erasure has happened.
-    let mut witness = user("en");
-    while partition_of(witness.user_id, TABLE_PARTITIONS)
-        != partition_of(gone.user_id, TABLE_PARTITIONS)
-    {
-        witness.user_id = new_id();
-    }
-    world.user(&witness).await?;
+    let witness = world.witness_behind(gone.user_id).await?;
     world.reset(&reset(witness.user_id, 600)).await?;
     let mailbox = world.stack.mailbox();
     mailbox.wait_for(&witness.email, DEADLINE, |_| true).await?;
     let id = world.reset(&reset(gone.user_id, 600)).await?;
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(id, DEADLINE)
-        .await?;
-    assert_eq!(failed.reason, "the recipient was erased");
+    let (reason, _) = world.failed(id).await?;
+    assert_eq!(reason, "the recipient was erased");
     assert!(mailbox.to(&gone.email).await?.is_empty());
     Ok(())
 }

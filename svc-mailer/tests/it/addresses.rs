@@ -1,15 +1,15 @@
 //! Addresses beside the present one: that which is wished for gets a link, and that of before is told.
 
+use e2e::{Role, eventually};
 use platform::clock::Timestamp;
 use platform::ids::{derived_id, new_id};
 use schemas::identity::{
-    EmailChangeRequested, FormerEmail, NoticeKind, SecurityNotice, UserSnapshot, WishedEmail,
+    EmailChangeRequested, FormerEmail, NoticeKind, PasswordResetRequested, SecurityNotice,
+    UserSnapshot, WishedEmail,
 };
-use schemas::mailer::{NotificationFailed, NotificationSent};
-use schemas::topics::MAILER_NOTIFICATIONS;
 use uuid::Uuid;
 
-use crate::records::{DEADLINE, World, user};
+use crate::records::{DEADLINE, World, reset, user};
 
 /// Wants another address.
 fn wishing(locale: &str) -> (UserSnapshot, WishedEmail) {
@@ -66,14 +66,8 @@ async fn a_link_for_another_wish_than_the_one_that_is_known_goes_nowhere() -> an
     let asked = asked(owner.user_id, new_id(), 3);
     world.email_change(&asked).await?;
     let id = derived_id(asked.token_id, &["email-change"]);
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(id, DEADLINE)
-        .await?;
-    assert_eq!(
-        (failed.reason.as_str(), failed.attempts),
-        ("the link has expired", 0)
-    );
+    let failed = world.failed(id).await?;
+    assert_eq!(failed, ("the link has expired".to_owned(), 0));
     for email in [&owner.email, &wished.email] {
         assert!(world.stack.mailbox().to(email).await?.is_empty());
     }
@@ -116,9 +110,47 @@ async fn a_change_of_address_is_told_at_the_one_before_whichever_record_comes_fi
         assert_eq!(mail.subject, "Se ha cambiado tu dirección de correo");
         assert!(mailbox.to(&moved.email).await?.is_empty());
         let id = derived_id(notice.notice_id, &["email-changed"]);
-        let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-        let (_, sent) = topic.wait_for_key::<NotificationSent>(id, DEADLINE).await?;
-        assert_eq!(sent.template, "email-changed");
+        assert_eq!(world.sent(id).await?.template, "email-changed");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_to_a_new_password_does_not_go_to_the_address_of_before() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let mailbox = world.stack.mailbox();
+    let owner = user("en");
+    let moved = UserSnapshot {
+        version: 2,
+        email: e2e::users::fresh_email("moved"),
+        ..owner.clone()
+    };
+    let reset_at = |user_version| PasswordResetRequested {
+        user_version,
+        ..reset(owner.user_id, 600)
+    };
+    // Records of before name no version, and this one shows that the address of before is known.
+    let (first, second) = (reset_at(None), reset_at(Some(2)));
+    world.user(&owner).await?;
+    world.reset(&first).await?;
+    mailbox
+        .wait_for(&owner.email, DEADLINE, |mail| mail.says(&first.token))
+        .await?;
+
+    // Asked for behind the change, and read before it.
+    let id = world.reset(&second).await?;
+    let support = world.stack.user(&[Role::Support]).await?;
+    eventually(DEADLINE, "the mail to wait", async || {
+        let path = format!("/v1/notifications/{id}");
+        let answer = world.stack.mailer().get(path).by(&support).send().await?;
+        Ok((answer.body["status"] == "queued").then_some(()))
+    })
+    .await?;
+    world.user(&moved).await?;
+    mailbox
+        .wait_for(&moved.email, DEADLINE, |mail| mail.says(&second.token))
+        .await?;
+    assert_eq!(mailbox.to(&owner.email).await?.len(), 1);
+    assert_eq!(mailbox.to(&moved.email).await?.len(), 1);
     Ok(())
 }

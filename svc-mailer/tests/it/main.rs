@@ -7,5 +7,7 @@ mod history;
 mod mail_server;
 mod notices;
 mod payment_mail;
+mod post_office;
 mod records;
+mod two_decisions;
 mod waiting;

@@ -3,8 +3,6 @@
 use platform::clock::Timestamp;
 use platform::ids::{derived_id, new_id};
 use schemas::identity::{NoticeKind, SecurityNotice};
-use schemas::mailer::NotificationSent;
-use schemas::topics::MAILER_NOTIFICATIONS;
 
 use crate::records::{DEADLINE, World, user};
 
@@ -37,8 +35,7 @@ async fn another_password_is_told_once_in_the_owners_language() -> anyhow::Resul
         let last = notice(NoticeKind::PasswordChanged);
         world.notice(&last).await?;
         let id = derived_id(last.notice_id, &["password-changed"]);
-        let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-        let (_, sent) = topic.wait_for_key::<NotificationSent>(id, DEADLINE).await?;
+        let sent = world.sent(id).await?;
         assert_eq!(
             (sent.template.as_str(), sent.user_id),
             ("password-changed", Some(owner.user_id))

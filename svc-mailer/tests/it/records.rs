@@ -1,10 +1,13 @@
 //! Puts the records of the other services on their topics, so that each test makes a world of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::Stack;
 use platform::avro::Registry;
 use platform::clock::Timestamp;
+use platform::config::{CqlConfig, Env};
+use platform::cql;
 use platform::ids::{derived_id, new_id};
 use platform::kafka::headers::RecordHeaders;
 use platform::kafka::partition_of;
@@ -16,23 +19,25 @@ use schemas::checkout::{
 use schemas::identity::{
     EmailChangeRequested, PasswordResetRequested, SecurityNotice, UserSnapshot,
 };
+use schemas::mailer::{NotificationFailed, NotificationSent};
 use schemas::topics::{
     CATALOG_EVENTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, IDENTITY_MAIL, IDENTITY_NOTICES,
-    IDENTITY_USERS,
+    IDENTITY_USERS, MAILER_NOTIFICATIONS,
 };
 use schemas::{Money, Record};
+use scylla::client::session::Session;
 use uuid::Uuid;
 
 /// For what has to pass two topics and a mail server.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// Partitions of the tables that are not split by event.
-pub(crate) const TABLE_PARTITIONS: i32 = 6;
+const TABLE_PARTITIONS: i32 = 6;
 
 /// A stack, and a way to speak for the other services on it.
 pub(crate) struct World {
     pub(crate) stack: Stack,
-    producer: Producer,
-    registry: Registry,
+    pub(crate) producer: Producer,
+    pub(crate) registry: Registry,
 }
 
 impl World {
@@ -123,6 +128,52 @@ impl World {
             )
             .await?;
         Ok(key)
+    }
+
+    /// The keyspace of the service, as the service itself connects to it.
+    pub(crate) async fn database(&self) -> anyhow::Result<Arc<Session>> {
+        let settings = [
+            ("CQL_NODES", self.stack.cql_nodes.as_str()),
+            // As `infra/local/stack` names it.
+            ("CQL_KEYSPACE", "mailer"),
+            ("CQL_REPLICATION_FACTOR", "1"),
+            ("CQL_DATACENTER", "datacenter1"),
+        ];
+        let config = Env::from_map(settings).read(CqlConfig::from_env)?;
+        Ok(cql::connect(&config).await?)
+    }
+
+    /// The row of a message, all of it.
+    pub(crate) async fn row(&self, id: Uuid) -> anyhow::Result<String> {
+        let select = "SELECT JSON * FROM notifications WHERE notification_id = ?";
+        let rows = self.database().await?.query_unpaged(select, (id,)).await?;
+        Ok(rows.into_rows_result()?.first_row::<(String,)>()?.0)
+    }
+
+    /// Waits until the mail server has taken the message.
+    pub(crate) async fn sent(&self, id: Uuid) -> anyhow::Result<NotificationSent> {
+        let mut topic = self.stack.records(MAILER_NOTIFICATIONS.name)?;
+        Ok(topic.wait_for_key(id, DEADLINE).await?.1)
+    }
+
+    /// Waits until the message is given up, and tells why, and after how many attempts.
+    pub(crate) async fn failed(&self, id: Uuid) -> anyhow::Result<(String, i64)> {
+        let mut topic = self.stack.records(MAILER_NOTIFICATIONS.name)?;
+        let (_, failed) = topic
+            .wait_for_key::<NotificationFailed>(id, DEADLINE)
+            .await?;
+        Ok((failed.reason, failed.attempts))
+    }
+
+    /// Somebody whose records are behind those of `user_id`: when he has a mail, the mailer has read them.
+    pub(crate) async fn witness_behind(&self, user_id: Uuid) -> anyhow::Result<UserSnapshot> {
+        let partition = partition_of(user_id, TABLE_PARTITIONS);
+        let mut witness = user("en");
+        while partition_of(witness.user_id, TABLE_PARTITIONS) != partition {
+            witness.user_id = new_id();
+        }
+        self.user(&witness).await?;
+        Ok(witness)
     }
 
     fn event_partition(&self, event_id: Uuid) -> i32 {
@@ -293,5 +344,6 @@ pub(crate) fn reset(user_id: Uuid, seconds: u64) -> PasswordResetRequested {
         token: format!("s3cr3t-{}", token_id.simple()),
         requested_at: now.as_micros(),
         expires_at: (now + Duration::from_secs(seconds)).as_micros(),
+        user_version: None,
     }
 }

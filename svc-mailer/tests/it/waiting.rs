@@ -1,12 +1,8 @@
 //! What is not known yet is waited for, and nobody else waits with it.
 
-use platform::ids::new_id;
-use platform::kafka::partition_of;
-use schemas::mailer::NotificationFailed;
-use schemas::topics::MAILER_NOTIFICATIONS;
 use uuid::Uuid;
 
-use crate::records::{DEADLINE, TABLE_PARTITIONS, World, event, notification_id, payment, user};
+use crate::records::{DEADLINE, World, event, notification_id, payment, user};
 
 #[tokio::test]
 async fn a_payment_may_come_before_its_user_and_its_event() -> anyhow::Result<()> {
@@ -60,28 +56,15 @@ async fn an_erased_user_gets_no_mail() -> anyhow::Result<()> {
     read_by_now(&world, user.user_id, event.event_id).await?;
     let refused = payment(user.user_id, event.event_id);
     world.payment(&refused).await?;
-    let mut topic = world.stack.records(MAILER_NOTIFICATIONS.name)?;
-    let id = notification_id(&refused);
-    let (_, failed) = topic
-        .wait_for_key::<NotificationFailed>(id, DEADLINE)
-        .await?;
-    assert_eq!(
-        (failed.reason.as_str(), failed.attempts),
-        ("the recipient was erased", 0)
-    );
+    let failed = world.failed(notification_id(&refused)).await?;
+    assert_eq!(failed, ("the recipient was erased".to_owned(), 0));
     assert!(world.stack.mailbox().to(&user.email).await?.is_empty());
     Ok(())
 }
 
-/// Waits until the mailer has read what was written about the user: a witness behind it in the same partition has
-/// got a mail.
+/// Waits until the mailer has read what was written about the user.
 async fn read_by_now(world: &World, user_id: Uuid, event_id: Uuid) -> anyhow::Result<()> {
-    let mut witness = user("en");
-    while partition_of(witness.user_id, TABLE_PARTITIONS) != partition_of(user_id, TABLE_PARTITIONS)
-    {
-        witness.user_id = new_id();
-    }
-    world.user(&witness).await?;
+    let witness = world.witness_behind(user_id).await?;
     world.payment(&payment(witness.user_id, event_id)).await?;
     world
         .stack
