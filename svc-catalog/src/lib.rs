@@ -53,7 +53,7 @@ use crate::store::voucher::Vouchers;
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -73,6 +73,10 @@ const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "0004_vouchers",
         text: include_str!("../migrations/0004_vouchers.cql"),
+    },
+    Migration {
+        name: "0005_attendance_releases_seat",
+        text: include_str!("../migrations/0005_attendance_releases_seat.cql"),
     },
 ];
 

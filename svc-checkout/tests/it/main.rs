@@ -9,6 +9,7 @@ mod guests;
 mod of_user;
 mod orders;
 mod payments;
+mod releases;
 mod sold_out;
 mod store;
 mod vouchers;
