@@ -88,6 +88,8 @@ pub struct EventSnapshot {
     pub image_url: Option<String>,
     /// Every ticket type, in the order of their making. `None`: the record is older than this field.
     pub ticket_types: Option<Vec<TicketType>>,
+    /// Whether who will not come gives the seat back; `None`: no.
+    pub attendance_releases_seat: Option<bool>,
 }
 
 /// What one ticket type sells.
@@ -126,6 +128,8 @@ pub struct EventInventory {
     pub currency: String,
     /// Every ticket type.
     pub ticket_types: Vec<TicketTypeInventory>,
+    /// Whether who will not come gives the seat back; `None`: no.
+    pub attendance_releases_seat: Option<bool>,
 }
 
 /// What a voucher takes off orders of its event. Key: `<event_id>/voucher/<code>`; a tombstone takes the voucher away.

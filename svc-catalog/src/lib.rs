@@ -53,7 +53,7 @@ use crate::store::voucher::Vouchers;
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -77,6 +77,10 @@ const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "0005_no_tables_of_the_list",
         text: include_str!("../migrations/0005_no_tables_of_the_list.cql"),
+    },
+    Migration {
+        name: "0006_attendance_releases_seat",
+        text: include_str!("../migrations/0006_attendance_releases_seat.cql"),
     },
 ];
 

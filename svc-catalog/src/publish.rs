@@ -170,6 +170,7 @@ pub(crate) fn snapshot(event: &Event) -> EventSnapshot {
         capacity: details.capacity,
         image_url: details.image_url.clone(),
         ticket_types: Some(event.ticket_types.iter().map(shown_ticket_type).collect()),
+        attendance_releases_seat: details.attendance_releases_seat.then_some(true),
     }
 }
 
@@ -197,6 +198,7 @@ fn inventory(event: &Event) -> Option<EventInventory> {
         organizer_id: event.organizer_id,
         currency: event.currency()?.to_string(),
         ticket_types: event.ticket_types.iter().map(sold_ticket_type).collect(),
+        attendance_releases_seat: event.details.attendance_releases_seat.then_some(true),
     })
 }
 

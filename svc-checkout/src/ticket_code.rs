@@ -125,6 +125,7 @@ mod tests {
             ticket_type_id: Uuid::from_u128(0xB),
             kind: Arc::from("vip"),
             price: Money::zero("EUR".parse().unwrap()),
+            released: false,
         }
     }
 

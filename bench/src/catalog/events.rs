@@ -100,6 +100,7 @@ impl Vocabulary {
                 ticket_type(event_id, "general"),
                 ticket_type(event_id, "vip"),
             ]),
+            attendance_releases_seat: None,
         }
     }
 }

@@ -154,6 +154,8 @@ impl Encoders {
             }],
             first_order_at: Some(books.now.as_micros()),
             caps: None,
+            attendance_releases_seat: None,
+            released: None,
         };
         let level = StockLevel {
             event_id: show.event_id,

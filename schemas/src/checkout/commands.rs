@@ -186,6 +186,29 @@ pub struct RefundOrder {
     pub not_after: Micros,
 }
 
+/// Asks the box office to give one ticket of a paid order back: who had it will not come. Without effect where the event
+/// keeps the seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseTicket {
+    /// UUIDv5 of event, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// The key: decides the partition.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Its ticket.
+    pub ticket_id: Uuid,
+    /// Who asks.
+    pub user_id: Uuid,
+    /// The order's row.
+    pub row: OrderRow,
+    /// SHA-256 of the body: a repeat of the key with another body is refused.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub fingerprint: Vec<u8>,
+    /// The client has gone after this time; the command is refused then.
+    pub not_after: Micros,
+}
+
 /// Asks the box office to fix an order for a payment attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartPayment {
@@ -269,4 +292,10 @@ record!(
     "checkout.commands",
     "ticketing.checkout.RefundOrder",
     "../../checkout.commands/RefundOrder.avsc"
+);
+record!(
+    ReleaseTicket,
+    "checkout.commands",
+    "ticketing.checkout.ReleaseTicket",
+    "../../checkout.commands/ReleaseTicket.avsc"
 );

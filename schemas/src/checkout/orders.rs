@@ -108,7 +108,7 @@ pub struct OrderRefunded {
     pub user_id: Uuid,
     /// Version of the order; grows by one with every record.
     pub version: i64,
-    /// What was sold.
+    /// What was sold; the seats of tickets that were released before were free already.
     pub lines: Vec<OrderLine>,
     /// What was paid.
     pub total: Money,
@@ -124,6 +124,26 @@ pub struct OrderRefunded {
     pub number: Option<String>,
     /// Why; `None` in records of before it was kept.
     pub reason: Option<EndReason>,
+}
+
+/// One ticket of a paid order was given back by who will not come: it is dead and its seat is free again. The order stays
+/// paid and no money moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketReleased {
+    /// The key.
+    pub order_id: Uuid,
+    /// Event: decides the partition.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order; grows by one with every record.
+    pub version: i64,
+    /// Which ticket of the order.
+    pub ticket_id: Uuid,
+    /// Its type: what is free again.
+    pub ticket_type_id: Uuid,
+    /// When the box office decided.
+    pub released_at: Micros,
 }
 
 /// Tickets are held for a buyer until expires_at.
@@ -177,4 +197,10 @@ record!(
     "checkout.orders",
     "ticketing.checkout.OrderRefunded",
     "../../checkout.orders/OrderRefunded.avsc"
+);
+record!(
+    TicketReleased,
+    "checkout.orders",
+    "ticketing.checkout.TicketReleased",
+    "../../checkout.orders/TicketReleased.avsc"
 );

@@ -12,7 +12,7 @@ use crate::{Micros, Money, record};
 pub struct TypeCount {
     /// Type.
     pub ticket_type_id: Uuid,
-    /// Held + paid - refunded.
+    /// Held + paid - refunded - released.
     pub count: i64,
 }
 
@@ -27,7 +27,16 @@ pub struct BuyerCount {
     pub counts: Vec<TypeCount>,
 }
 
-/// What must stay known of an order that ended or was paid with more than one payment. Key: ended/<order_id>.
+/// A ticket that was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedTicket {
+    /// Ticket.
+    pub ticket_id: Uuid,
+    /// Its type.
+    pub ticket_type_id: Uuid,
+}
+
+/// What must stay known of an order that ended, was paid with more than one payment, or has released tickets. Key: ended/<order_id>.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedOrder {
     /// Order.
@@ -54,6 +63,8 @@ pub struct EndedOrder {
     pub refunded: bool,
     /// `None` without one.
     pub voucher: Option<UsedVoucher>,
+    /// Tickets that were given back while the order was paid: never again. `None`: none.
+    pub released: Option<Vec<ReleasedTicket>>,
 }
 
 /// Account of one ticket type.
@@ -115,6 +126,10 @@ pub struct EventBook {
     pub first_order_at: Option<Micros>,
     /// Granted quantities that no inventory has yet; null: none.
     pub caps: Option<Vec<QuantityCap>>,
+    /// Whether who will not come gives the seat back; `None`: no.
+    pub attendance_releases_seat: Option<bool>,
+    /// Tickets that were given back and whose orders are still paid; `None`: none.
+    pub released: Option<i64>,
 }
 
 /// An unpaid order. Key: hold/<order_id>; a tombstone when it is paid or has ended.

@@ -106,6 +106,7 @@ fn event(snapshot: EventSnapshot) -> Result<Event, NotAll> {
             time_zone: snapshot.time_zone,
             capacity: snapshot.capacity,
             image_url: snapshot.image_url,
+            attendance_releases_seat: snapshot.attendance_releases_seat.unwrap_or(false),
         },
     })
 }
@@ -137,6 +138,7 @@ mod tests {
         let mut event = draft();
         event.version = 3;
         event.status = Status::Published;
+        event.details.attendance_releases_seat = true;
         event.details.image_url = Some("https://example.com/a.jpg".into());
         let mut sold_late = ticket_type(2, 10);
         sold_late.terms.max_per_buyer = Some(4);

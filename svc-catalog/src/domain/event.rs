@@ -75,6 +75,8 @@ pub struct Details {
     pub capacity: Option<i64>,
     /// A picture.
     pub image_url: Option<String>,
+    /// Whether who will not come gives the seat back, for somebody else to buy.
+    pub attendance_releases_seat: bool,
 }
 
 /// An event with its ticket types.

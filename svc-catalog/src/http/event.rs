@@ -50,6 +50,9 @@ pub struct EventIn {
     /// A picture: an https:// address, without user and password. Browsers fetch it, this service never does.
     #[schema(max_length = 2048)]
     image_url: Option<String>,
+    /// Whether who cancels the attendance gives the seat back, for somebody else to buy; false by default. The ticket is
+    /// dead then and no money moves.
+    attendance_releases_seat: Option<bool>,
 }
 
 /// Where an event takes place.
@@ -94,6 +97,8 @@ pub struct EventOut {
     /// A picture.
     #[schema(required = true)]
     image_url: Option<String>,
+    /// Whether who cancels the attendance gives the seat back.
+    attendance_releases_seat: bool,
     /// Where it is in its life.
     status: StatusOut,
     /// Owner.
@@ -270,6 +275,7 @@ impl From<EventIn> for Details {
             time_zone: input.time_zone,
             capacity: input.capacity,
             image_url: input.image_url,
+            attendance_releases_seat: input.attendance_releases_seat.unwrap_or(false),
         }
     }
 }
@@ -292,6 +298,7 @@ impl From<Event> for EventOut {
             time_zone: details.time_zone,
             capacity: details.capacity,
             image_url: details.image_url,
+            attendance_releases_seat: details.attendance_releases_seat,
             status: event.status.into(),
             organizer_id: event.organizer_id,
             ticket_types: event

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use platform::cql::{self, CqlError};
+use scylla::SerializeRow;
 use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
+use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::event_row::{EventRow, status_text};
@@ -16,22 +18,23 @@ use crate::domain::ticket_type::TicketType;
 
 const COLUMNS: &str = "event_id, version, operation_id, status, organizer_id, name, type, description, \
      venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url, \
-     ticket_type_id, ticket_name, ticket_kind, price_amount, price_currency, quantity, \
+     attendance_releases_seat, ticket_type_id, ticket_name, ticket_kind, price_amount, price_currency, quantity, \
      max_per_buyer, sale_starts_at, sale_ends_at, ticket_version";
 
 const INSERT: &str = "INSERT INTO events (event_id, version, operation_id, status, organizer_id, name, type, \
-     description, venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+     description, venue_name, venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url, \
+     attendance_releases_seat) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
 
 const UPDATE: &str =
     "UPDATE events SET version = ?, operation_id = ?, status = ? WHERE event_id = ? IF version = ?";
 
 const UPDATE_DETAILS: &str = "UPDATE events SET name = ?, type = ?, description = ?, venue_name = ?, venue_city = ?, \
-     venue_address = ?, starts_at = ?, ends_at = ?, time_zone = ?, capacity = ?, image_url = ? WHERE event_id = ?";
+     venue_address = ?, starts_at = ?, ends_at = ?, time_zone = ?, capacity = ?, image_url = ?, \
+     attendance_releases_seat = ? WHERE event_id = ?";
 
 /// All static columns. A deletion of the whole partition could have no condition.
 const DELETE: &str = "DELETE version, operation_id, status, organizer_id, name, type, description, venue_name, \
-     venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url FROM events \
+     venue_city, venue_address, starts_at, ends_at, time_zone, capacity, image_url, attendance_releases_seat FROM events \
      WHERE event_id = ? IF version = ?";
 
 const DELETE_TICKET_TYPE: &str = "DELETE FROM events WHERE event_id = ? AND ticket_type_id = ?";
@@ -100,25 +103,7 @@ impl Events {
 
     /// Writes a new event. False: there is one with its id.
     pub async fn insert(&self, event: &Event, operation_id: Uuid) -> Result<bool, CqlError> {
-        let details = &event.details;
-        let values = (
-            event.id,
-            event.version,
-            operation_id,
-            status_text(event.status),
-            event.organizer_id,
-            &details.name,
-            &details.kind,
-            &details.description,
-            &details.venue.name,
-            &details.venue.city,
-            &details.venue.address,
-            to_cql(details.starts_at),
-            to_cql(details.ends_at),
-            &details.time_zone,
-            details.capacity,
-            &details.image_url,
-        );
+        let values = NewRow::of(event, operation_id);
         cql::applied(self.session.execute_unpaged(&self.insert, values).await?)
     }
 
@@ -179,6 +164,54 @@ impl Events {
     }
 }
 
+/// What [`INSERT`] binds, by the names of its columns.
+#[derive(SerializeRow)]
+struct NewRow<'a> {
+    event_id: Uuid,
+    version: i64,
+    operation_id: Uuid,
+    status: &'static str,
+    organizer_id: Uuid,
+    name: &'a str,
+    #[scylla(rename = "type")]
+    kind: &'a str,
+    description: &'a str,
+    venue_name: &'a str,
+    venue_city: &'a str,
+    venue_address: &'a str,
+    starts_at: CqlTimestamp,
+    ends_at: CqlTimestamp,
+    time_zone: &'a str,
+    capacity: Option<i64>,
+    image_url: Option<&'a str>,
+    attendance_releases_seat: bool,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(event: &'a Event, operation_id: Uuid) -> Self {
+        let details = &event.details;
+        Self {
+            event_id: event.id,
+            version: event.version,
+            operation_id,
+            status: status_text(event.status),
+            organizer_id: event.organizer_id,
+            name: &details.name,
+            kind: &details.kind,
+            description: &details.description,
+            venue_name: &details.venue.name,
+            venue_city: &details.venue.city,
+            venue_address: &details.venue.address,
+            starts_at: to_cql(details.starts_at),
+            ends_at: to_cql(details.ends_at),
+            time_zone: &details.time_zone,
+            capacity: details.capacity,
+            image_url: details.image_url.as_deref(),
+            attendance_releases_seat: details.attendance_releases_seat,
+        }
+    }
+}
+
 fn details_values(event: &Event) -> impl SerializeRow + Send + Sync {
     let details = &event.details;
     (
@@ -193,6 +226,7 @@ fn details_values(event: &Event) -> impl SerializeRow + Send + Sync {
         &details.time_zone,
         details.capacity,
         &details.image_url,
+        details.attendance_releases_seat,
         event.id,
     )
 }

@@ -30,6 +30,7 @@ pub(super) struct EventRow {
     time_zone: String,
     capacity: Option<i64>,
     image_url: Option<String>,
+    attendance_releases_seat: Option<bool>,
     // All of these are null in the one row of an event without ticket types.
     ticket_type_id: Option<Uuid>,
     ticket_name: Option<String>,
@@ -86,6 +87,7 @@ impl EventRow {
                     time_zone: self.time_zone,
                     capacity: self.capacity,
                     image_url: self.image_url,
+                    attendance_releases_seat: self.attendance_releases_seat.unwrap_or(false),
                 },
                 ticket_types: Vec::new(),
             },

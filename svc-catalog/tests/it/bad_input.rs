@@ -47,7 +47,7 @@ fn ensure_named(answer: Answer, pointer: &str, code: &str) -> anyhow::Result<()>
 async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let organizer = stack.user(&[Role::Organizer]).await?;
-    let cases: [Case; 28] = [
+    let cases: [Case; 29] = [
         ("/name", Value::Null, "required"),
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(201)), "length"),
@@ -82,6 +82,7 @@ async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
             json!(format!("https://example.com/{}", "x".repeat(2_048))),
             "invalid",
         ),
+        ("/attendance_releases_seat", json!("yes"), "type"),
         ("/status", json!("published"), "unknown"),
         ("/organizer_id", json!(new_id()), "unknown"),
     ];

@@ -19,6 +19,7 @@ async fn a_draft_becomes_an_event_on_sale() -> anyhow::Result<()> {
     let mut body = event_body();
     body["capacity"] = json!(120);
     body["image_url"] = json!("https://example.com/poster.png");
+    body["attendance_releases_seat"] = json!(true);
     let made = api
         .post("/v1/events")
         .by(&organizer)
@@ -116,6 +117,8 @@ async fn what_is_answered_now_is_what_is_read_later() -> anyhow::Result<()> {
         made["capacity"].is_null() && made["image_url"].is_null(),
         "{made}"
     );
+    ensure!(made["attendance_releases_seat"] == false, "{made}");
+    ensure!(made["status"] == "draft", "{made}");
     let path = format!("/v1/events/{}", id_of(&made)?);
     let read = stack
         .catalog()

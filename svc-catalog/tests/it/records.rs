@@ -132,6 +132,35 @@ async fn records_say_what_the_event_is() -> anyhow::Result<()> {
 /// Ten ticket types of 100 at once for an event with room for 600: six get in, and the newest version is what the
 /// topics and the list end with.
 #[tokio::test]
+async fn records_say_whether_seats_come_back() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let mut body = event_body();
+    body["attendance_releases_seat"] = json!(true);
+    let id = draft(&stack, &organizer, &body).await?;
+    add_ticket_type(&stack, &organizer, id, &TicketType::general(80)).await?;
+    let (snapshot, inventory) = published(&stack, id).await?;
+    let said = [
+        snapshot.attendance_releases_seat,
+        inventory.attendance_releases_seat,
+    ];
+    ensure!(said == [Some(true); 2], "{said:?}");
+
+    // Who leaves it out says no.
+    let put = stack.catalog().put(format!("/v1/events/{id}"));
+    let changed = put.by(&organizer).if_match("*").json(&event_body());
+    let changed = changed.send().await?.expect(200)?;
+    ensure!(changed["attendance_releases_seat"] == false, "{changed}");
+    let (snapshot, inventory) = published(&stack, id).await?;
+    let said = [
+        snapshot.attendance_releases_seat,
+        inventory.attendance_releases_seat,
+    ];
+    ensure!(said == [None; 2], "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn ten_changes_at_once_are_all_decided() -> anyhow::Result<()> {
     const AT_ONCE: usize = 10;
     let stack = Stack::from_env();

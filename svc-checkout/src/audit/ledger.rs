@@ -8,8 +8,8 @@ use platform::kafka::topic_reader::{Place, ReadError, TopicReader};
 use schemas::catalog::{EventInventory, VoucherTerms};
 use schemas::checkout::{
     EndReason, IssuedTicket, OrderCancelled, OrderExpired, OrderLine, OrderRefunded, OrderReserved,
-    PaymentConfirmed, PaymentFailed, PaymentRefundDue, PaymentRefunded, StockLevel, UsedVoucher,
-    VoucherLevel,
+    PaymentConfirmed, PaymentFailed, PaymentRefundDue, PaymentRefunded, StockLevel, TicketReleased,
+    UsedVoucher, VoucherLevel,
 };
 use schemas::topics::{CATALOG_INVENTORY, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_STOCK};
 use schemas::{Micros, Money, Record};
@@ -26,6 +26,8 @@ pub(super) enum Step {
     Expired,
     Cancelled,
     Refunded,
+    /// One of its tickets; the order stays as it is.
+    Released,
 }
 
 /// What was bought, as each of an order's records repeats it.
@@ -35,6 +37,13 @@ pub(super) struct Terms {
     pub(super) total: Money,
     pub(super) voucher: Option<UsedVoucher>,
     pub(super) reserved_at: Micros,
+}
+
+/// A ticket that was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Released {
+    pub(super) ticket_id: Uuid,
+    pub(super) ticket_type_id: Uuid,
 }
 
 /// One record about an order.
@@ -47,7 +56,7 @@ pub(super) struct Entry {
     pub(super) version: i64,
     /// When the box office decided.
     pub(super) at: Micros,
-    /// A failed payment tells nothing of them.
+    /// A failed payment tells nothing of them, and neither does a released ticket.
     pub(super) terms: Option<Terms>,
     /// Of a payment; the one of a free order has the nil id. Of a cancelled order: what was captured and goes back.
     pub(super) payment_id: Option<Uuid>,
@@ -57,6 +66,8 @@ pub(super) struct Entry {
     pub(super) reason: Option<EndReason>,
     /// Of a confirmed payment.
     pub(super) tickets: Vec<IssuedTicket>,
+    /// Of a released ticket.
+    pub(super) released: Option<Released>,
     /// Of a reserved order.
     pub(super) expires_at: Option<Micros>,
     /// Of a reserved order.
@@ -64,7 +75,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The lines; a failed payment has none and moves no stock.
+    /// The lines; a failed payment and a released ticket have none.
     pub(super) fn lines(&self) -> &[OrderLine] {
         self.terms.as_ref().map_or(&[], |terms| &terms.lines)
     }
@@ -210,6 +221,7 @@ impl Ledger {
                     OrderRefunded::NAME => refunded(place, read(datum)?),
                     PaymentConfirmed::NAME => confirmed(place, read(datum)?),
                     PaymentFailed::NAME => failed(place, &read(datum)?),
+                    TicketReleased::NAME => released(place, &read(datum)?),
                     _ => return Err(format!("{name} is nothing that this audit knows")),
                 };
                 if self.scope.has_event(entry.event_id) {
@@ -260,6 +272,7 @@ impl Base {
             number: None,
             reason: None,
             tickets: Vec::new(),
+            released: None,
             expires_at: None,
             fingerprint: Vec::new(),
         }
@@ -344,6 +357,18 @@ fn failed(place: Place, record: &PaymentFailed) -> (Uuid, Entry) {
     let base = base!(place, Failed, record.failed_at);
     let entry = Entry {
         payment_id: Some(record.payment_id),
+        ..base.entry(None)
+    };
+    (record.order_id, entry)
+}
+
+fn released(place: Place, record: &TicketReleased) -> (Uuid, Entry) {
+    let base = base!(place, Released, record.released_at);
+    let entry = Entry {
+        released: Some(Released {
+            ticket_id: record.ticket_id,
+            ticket_type_id: record.ticket_type_id,
+        }),
         ..base.entry(None)
     };
     (record.order_id, entry)

@@ -125,7 +125,7 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
     ));
     for (currency, [captured, back, sold]) in money::sums(&ledger, &charges) {
         report.facts.push(format!(
-            "{currency}, minor units: captured {captured}, paid back {back}, tickets that are good {sold}"
+            "{currency}, minor units: captured {captured}, paid back {back}, orders that are paid {sold}"
         ));
     }
     let noted = charges.values().filter(|charge| charge.is_our_note).count();

@@ -276,7 +276,10 @@ pub(super) fn sums(
         }
     }
     for entries in ledger.orders.values() {
-        if let Some(last) = entries.last().filter(|last| last.step == Step::Confirmed)
+        // Released tickets leave the order paid.
+        let mut steps = entries.iter().rev();
+        if let Some(last) = steps.find(|entry| entry.step != Step::Released)
+            && last.step == Step::Confirmed
             && let Some(terms) = &last.terms
         {
             let [_, _, sold] = sums.entry(terms.total.currency.clone()).or_default();

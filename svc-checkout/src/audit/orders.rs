@@ -17,6 +17,7 @@ pub(super) fn check(ledger: &Ledger, found: &mut Found) {
         same_terms(*order_id, entries, found);
         hold(*order_id, entries, found);
         ended_with_event(ledger, *order_id, entries, found);
+        released(*order_id, entries, found);
         for entry in entries {
             if entry.step == Step::Confirmed {
                 tickets(*order_id, entry, found);
@@ -50,6 +51,8 @@ fn next(was: Option<Step>, step: Step) -> Option<Step> {
         // Paid after its end, and the seats were free again.
         (Some(Step::Expired), Step::Confirmed) => Some(step),
         (Some(Step::Confirmed), Step::Refunded) => Some(step),
+        // One ticket less, and paid as before.
+        (Some(Step::Confirmed), Step::Released) => Some(Step::Confirmed),
         _ => None,
     }
 }
@@ -217,6 +220,26 @@ fn tickets(order_id: Uuid, paid: &Entry, found: &mut Found) {
             order_id,
             format!("order {order_id}: a payment for nothing, or tickets without a payment"),
         );
+    }
+}
+
+/// What was released is a ticket of the order, of that type, once.
+fn released(order_id: Uuid, entries: &[Entry], found: &mut Found) {
+    let tickets = entries.iter().flat_map(|entry| &entry.tickets);
+    let mut left: HashMap<Uuid, Uuid> = tickets
+        .map(|ticket| (ticket.ticket_id, ticket.ticket_type_id))
+        .collect();
+    for ticket in entries.iter().filter_map(|entry| entry.released) {
+        let id = ticket.ticket_id;
+        if left.remove(&id) != Some(ticket.ticket_type_id) {
+            found.add(
+                Promise::TicketsMatchOrders,
+                order_id,
+                format!(
+                    "order {order_id}: ticket {id} is released, and is not of it or was before"
+                ),
+            );
+        }
     }
 }
 

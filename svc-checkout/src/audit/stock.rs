@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use schemas::Micros;
-use schemas::checkout::{OrderLine, StockLevel};
+use schemas::checkout::StockLevel;
 use uuid::Uuid;
 
 use super::ledger::{Entry, Ledger, Step};
@@ -34,24 +34,39 @@ pub(super) struct Movement<'a> {
     pub(super) entry: &'a Entry,
     /// 1 or -1.
     pub(super) sign: i64,
+    /// The order's records before it.
+    earlier: &'a [Entry],
+}
+
+/// The seats that a record about an order is about, by ticket type; `earlier` are the order's records before it.
+fn seats<'a>(entry: &'a Entry, earlier: &'a [Entry]) -> impl Iterator<Item = (Uuid, i64)> {
+    let lines = entry.lines().iter();
+    let lines = lines.map(|line| (line.ticket_type_id, line.quantity));
+    let one = entry.released.map(|ticket| (ticket.ticket_type_id, 1));
+    // Whoever is refunded gives back what was not given back before.
+    let is_refund = entry.step == Step::Refunded;
+    let earlier = earlier.iter().filter(move |_| is_refund);
+    let earlier = earlier.filter_map(|entry| Some((entry.released?.ticket_type_id, -1)));
+    lines.chain(one).chain(earlier)
 }
 
 /// No decision took more seats than there were.
 fn oversold(ledger: &Ledger, event_id: Uuid, orders: &[&[Entry]], found: &mut Found) {
     let offered = offered(ledger, event_id);
     let mut taken: HashMap<Uuid, i64> = HashMap::new();
-    for Movement { entry, sign } in movements(orders) {
-        for line in entry.lines() {
-            let seats = taken.entry(line.ticket_type_id).or_default();
-            *seats += sign * line.quantity;
-            let limit = offered.get(&line.ticket_type_id).copied().unwrap_or(0);
+    for movement in movements(orders) {
+        let Movement { entry, sign, .. } = movement;
+        for (ticket_type_id, quantity) in seats(entry, movement.earlier) {
+            let seats = taken.entry(ticket_type_id).or_default();
+            *seats += sign * quantity;
+            let limit = offered.get(&ticket_type_id).copied().unwrap_or(0);
             if sign > 0 && *seats > limit {
                 found.add(
                     Promise::NeverOversold,
-                    line.ticket_type_id,
+                    ticket_type_id,
                     format!(
-                        "event {event_id}: {seats} seats of ticket type {} held and sold, {limit} on offer, after {}",
-                        line.ticket_type_id, entry.place
+                        "event {event_id}: {seats} seats of ticket type {ticket_type_id} held and sold, {limit} on offer, after {}",
+                        entry.place
                     ),
                 );
             }
@@ -103,15 +118,18 @@ pub(super) fn movements<'a>(orders: &[&'a [Entry]]) -> Vec<Movement<'a>> {
     let mut after_the_end = Vec::new();
     for entries in orders {
         let mut before = None;
-        for entry in *entries {
+        for (number, entry) in entries.iter().enumerate() {
+            let movement = |sign| Movement {
+                entry,
+                sign,
+                earlier: &entries[..number],
+            };
             match (entry.step, before) {
-                (Step::Reserved, _) => in_time.push(Movement { entry, sign: 1 }),
-                (Step::Expired | Step::Cancelled | Step::Refunded, _) => {
-                    in_time.push(Movement { entry, sign: -1 });
+                (Step::Reserved, _) => in_time.push(movement(1)),
+                (Step::Expired | Step::Cancelled | Step::Refunded | Step::Released, _) => {
+                    in_time.push(movement(-1));
                 }
-                (Step::Confirmed, Some(Step::Expired)) => {
-                    after_the_end.push(Movement { entry, sign: 1 });
-                }
+                (Step::Confirmed, Some(Step::Expired)) => after_the_end.push(movement(1)),
                 (Step::Confirmed | Step::Failed, _) => {}
             }
             before = Some(entry.step);
@@ -173,24 +191,25 @@ fn adds_up(event_id: Uuid, levels: &[StockLevel], orders: &[&[Entry]], found: &m
 /// Held and sold of each ticket type at a time.
 fn count(orders: &[&[Entry]], at: Micros) -> BTreeMap<Uuid, (i64, i64)> {
     let mut counts: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
-    let mut add = |lines: &[OrderLine], held: i64, sold: i64| {
-        for line in lines {
-            let (all_held, all_sold) = counts.entry(line.ticket_type_id).or_default();
-            *all_held += held * line.quantity;
-            *all_sold += sold * line.quantity;
-        }
-    };
     for entries in orders {
         let mut before = None;
-        for entry in entries.iter().take_while(|entry| entry.at <= at) {
+        for (number, entry) in entries.iter().enumerate() {
+            if entry.at > at {
+                break;
+            }
             // What a step does to the stock, whether or not it was allowed.
-            match (entry.step, before) {
-                (Step::Reserved, _) => add(entry.lines(), 1, 0),
-                (Step::Confirmed, Some(Step::Expired)) => add(entry.lines(), 0, 1),
-                (Step::Confirmed, _) => add(entry.lines(), -1, 1),
-                (Step::Expired | Step::Cancelled, _) => add(entry.lines(), -1, 0),
-                (Step::Refunded, _) => add(entry.lines(), 0, -1),
-                (Step::Failed, _) => {}
+            let (held, sold) = match (entry.step, before) {
+                (Step::Reserved, _) => (1, 0),
+                (Step::Confirmed, Some(Step::Expired)) => (0, 1),
+                (Step::Confirmed, _) => (-1, 1),
+                (Step::Expired | Step::Cancelled, _) => (-1, 0),
+                (Step::Refunded | Step::Released, _) => (0, -1),
+                (Step::Failed, _) => (0, 0),
+            };
+            for (ticket_type_id, quantity) in seats(entry, &entries[..number]) {
+                let (all_held, all_sold) = counts.entry(ticket_type_id).or_default();
+                *all_held += held * quantity;
+                *all_sold += sold * quantity;
             }
             before = Some(entry.step);
         }

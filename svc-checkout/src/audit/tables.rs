@@ -19,7 +19,7 @@ use super::scope::Scope;
 /// Rows that are read again at once.
 const READS_AT_ONCE: usize = 64;
 const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, total, voucher, \
-                       reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
+                       reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint, released";
 /// Bits of an order's id that name its partition.
 const BUCKET_BITS: u32 = 45;
 /// Partitions that the buyers of a year share.
@@ -69,6 +69,7 @@ struct Row {
     paid_at: Option<i64>,
     payment_id: Option<Uuid>,
     fingerprint: Option<Vec<u8>>,
+    released: Option<HashSet<Uuid>>,
 }
 
 /// A buyer's order or ticket in the table that lists his: buyer, time, id, order.
@@ -301,12 +302,18 @@ fn row_of(order_id: Uuid, entries: &[Entry]) -> Option<Row> {
         paid_at: None,
         payment_id: None,
         fingerprint: Some(first.fingerprint.clone()),
+        released: None,
     };
     for entry in entries {
         row.version = Some(entry.version);
         row.updated_at = Some(entry.at);
         let status = match entry.step {
             Step::Failed => continue,
+            Step::Released => {
+                let released = row.released.get_or_insert_default();
+                released.extend(entry.released.map(|ticket| ticket.ticket_id));
+                continue;
+            }
             Step::Reserved => "reserved",
             Step::Confirmed => "paid",
             Step::Expired => "expired",
@@ -367,6 +374,7 @@ fn different(row: &Row, expected: &Row) -> String {
         ("paid_at", row.paid_at == expected.paid_at),
         ("payment_id", row.payment_id == expected.payment_id),
         ("fingerprint", row.fingerprint == expected.fingerprint),
+        ("released", row.released == expected.released),
     ];
     let names: Vec<&str> = columns
         .into_iter()

@@ -38,17 +38,17 @@ fn beginning(entries: &[Entry]) -> Option<(Uuid, &Terms, &UsedVoucher)> {
 }
 
 /// Everything that took a use or gave one back, in the order of the decisions. As with seats, but that what a refund gives
-/// back is the seat alone.
+/// back is the seat alone, and so it is with a released ticket.
 fn uses<'a>(orders: &[&'a [Entry]]) -> impl Iterator<Item = Movement<'a>> {
     let movements = movements(orders).into_iter();
-    movements.filter(|movement| movement.entry.step != Step::Refunded)
+    movements.filter(|movement| !matches!(movement.entry.step, Step::Refunded | Step::Released))
 }
 
 /// No order was placed with a voucher of which no use was left. Who paid after the end of the hold gets the voucher again
 /// whatever is left: that may be one too many, and the next order must not have it.
 fn within_its_uses(event_id: Uuid, code: &str, orders: &[&[Entry]], found: &mut Found) {
     let mut taken = 0;
-    for Movement { entry, sign } in uses(orders) {
+    for Movement { entry, sign, .. } in uses(orders) {
         taken += sign;
         let terms = entry.terms.as_ref();
         let limit = terms.and_then(|terms| terms.voucher.as_ref());

@@ -7,7 +7,7 @@ use super::records::{RecordError, bad, fingerprint_in, lines_in, lines_out, mone
 use super::voucher_records::{used_in, used_out, wanted_in, wanted_out};
 use crate::domain::command::{
     CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder,
-    SettlePayment, SettleRefund, StartPayment,
+    ReleaseTicket, SettlePayment, SettleRefund, StartPayment,
 };
 use crate::domain::order::Status;
 
@@ -21,6 +21,8 @@ pub enum CommandRecord {
     CancelOrder(record::CancelOrder),
     /// Refund an order.
     RefundOrder(record::RefundOrder),
+    /// Give a ticket back.
+    ReleaseTicket(record::ReleaseTicket),
     /// Settle a payment.
     SettlePayment(record::SettlePayment),
     /// Settle a refund.
@@ -69,6 +71,16 @@ pub fn command_out(command: &Command) -> CommandRecord {
             command_id: command.command_id,
             event_id: command.event_id,
             order_id: command.order_id,
+            user_id: command.user_id,
+            row: row_out(&command.row),
+            fingerprint: command.fingerprint.to_vec(),
+            not_after: command.not_after.as_micros(),
+        }),
+        Command::ReleaseTicket(command) => CommandRecord::ReleaseTicket(record::ReleaseTicket {
+            command_id: command.command_id,
+            event_id: command.event_id,
+            order_id: command.order_id,
+            ticket_id: command.ticket_id,
             user_id: command.user_id,
             row: row_out(&command.row),
             fingerprint: command.fingerprint.to_vec(),
@@ -192,6 +204,16 @@ pub fn command_in(record: CommandRecord) -> Result<Command, RecordError> {
             command_id: record.command_id,
             event_id: record.event_id,
             order_id: record.order_id,
+            user_id: record.user_id,
+            row: row_in(&record.row)?,
+            fingerprint: fingerprint_in(&record.fingerprint)?,
+            not_after: Timestamp::from_micros(record.not_after),
+        }),
+        CommandRecord::ReleaseTicket(record) => Command::ReleaseTicket(ReleaseTicket {
+            command_id: record.command_id,
+            event_id: record.event_id,
+            order_id: record.order_id,
+            ticket_id: record.ticket_id,
             user_id: record.user_id,
             row: row_in(&record.row)?,
             fingerprint: fingerprint_in(&record.fingerprint)?,

@@ -15,6 +15,7 @@ pub struct CommandEncoders {
     start_payment: Encoder<record::StartPayment>,
     cancel_order: Encoder<record::CancelOrder>,
     refund_order: Encoder<record::RefundOrder>,
+    release_ticket: Encoder<record::ReleaseTicket>,
     settle_payment: Encoder<record::SettlePayment>,
     settle_refund: Encoder<record::SettleRefund>,
     lower_quantities: Encoder<record::LowerQuantities>,
@@ -28,6 +29,7 @@ impl CommandEncoders {
             start_payment: registry.register().await?,
             cancel_order: registry.register().await?,
             refund_order: registry.register().await?,
+            release_ticket: registry.register().await?,
             settle_payment: registry.register().await?,
             settle_refund: registry.register().await?,
             lower_quantities: registry.register().await?,
@@ -46,6 +48,9 @@ impl CommandEncoders {
             }
             CommandRecord::RefundOrder(r) => {
                 (self.refund_order.encode(&r), record::RefundOrder::NAME)
+            }
+            CommandRecord::ReleaseTicket(r) => {
+                (self.release_ticket.encode(&r), record::ReleaseTicket::NAME)
             }
             CommandRecord::SettlePayment(r) => {
                 (self.settle_payment.encode(&r), record::SettlePayment::NAME)
@@ -85,6 +90,7 @@ pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
         record::StartPayment::NAME => CommandRecord::StartPayment(datum.read()?),
         record::CancelOrder::NAME => CommandRecord::CancelOrder(datum.read()?),
         record::RefundOrder::NAME => CommandRecord::RefundOrder(datum.read()?),
+        record::ReleaseTicket::NAME => CommandRecord::ReleaseTicket(datum.read()?),
         record::SettlePayment::NAME => CommandRecord::SettlePayment(datum.read()?),
         record::SettleRefund::NAME => CommandRecord::SettleRefund(datum.read()?),
         record::LowerQuantities::NAME => CommandRecord::LowerQuantities(datum.read()?),

@@ -79,6 +79,7 @@ mod tests {
             organizer_id: new_id(),
             currency: Currency::EUR,
             ticket_types: Vec::new(),
+            attendance_releases_seat: false,
         };
         let book = EventBook::open(&inventory, Timestamp::now());
         EventBook {

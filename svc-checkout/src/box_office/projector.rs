@@ -98,13 +98,14 @@ impl Projection {
     /// Writes facts, however long the database is away: a committed fact is never given up.
     pub async fn write(&self, facts: Vec<&Fact>) {
         let (mut reserved, mut paid, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-        let mut versions = Vec::new();
+        let (mut versions, mut released) = (Vec::new(), Vec::new());
         for fact in facts {
             match fact {
                 Fact::Reserved(order) => reserved.push(Arc::clone(order)),
                 Fact::Confirmed(order) => paid.push(Arc::clone(order)),
                 Fact::Expired(order) | Fact::Cancelled { order, .. } => ended.push(End::of(order)),
                 Fact::Refunded(order) => ended.push(End::refunded(order)),
+                Fact::Released(ticket) => released.push(ticket),
                 Fact::PaymentFailed(failed) => versions.push(failed),
                 // The refund's own entries are in checkout.state; the row does not change.
                 Fact::RefundDue(_) | Fact::RefundMade { .. } => {}
@@ -120,11 +121,19 @@ impl Projection {
         let versions = stream::iter(versions.collect::<Vec<_>>())
             .buffer_unordered(WRITES_AT_ONCE)
             .collect::<()>();
+        let released = released.into_iter().map(|ticket| {
+            let write = || self.store.write_released(ticket);
+            until_written(write).boxed()
+        });
+        let released = stream::iter(released.collect::<Vec<_>>())
+            .buffer_unordered(WRITES_AT_ONCE)
+            .collect::<()>();
         futures::join!(
             until_written(|| self.store.write_reserved(&reserved)),
             until_written(|| self.store.write_paid(&paid)),
             until_written(|| self.store.write_ended(&ended)),
             versions,
+            released,
         );
     }
 }
@@ -136,6 +145,7 @@ pub fn read_fact(datum: &Datum<'_>) -> Result<Option<Fact>, LedgerRecordError> {
         record::OrderExpired::NAME => FactRecord::Expired(datum.read()?),
         record::OrderCancelled::NAME => FactRecord::Cancelled(datum.read()?),
         record::OrderRefunded::NAME => FactRecord::Refunded(datum.read()?),
+        record::TicketReleased::NAME => FactRecord::Released(datum.read()?),
         record::PaymentConfirmed::NAME => FactRecord::Confirmed(datum.read()?),
         record::PaymentFailed::NAME => FactRecord::PaymentFailed(datum.read()?),
         _ => return Ok(None),

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::voucher_records::{used_in, used_out};
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
-use crate::domain::fact::{EndReason, Fact, PaymentFailed, RefundOwed, RefundedOrder};
-use crate::domain::order::{Fingerprint, Line, Order, Status, Ticket, number_of};
+use crate::domain::fact::{
+    EndReason, Fact, PaymentFailed, RefundOwed, RefundedOrder, TicketReleased,
+};
+use crate::domain::order::{Fingerprint, Line, Order, ReleasedTicket, Status, Ticket, number_of};
 
 /// A record that decodes and still says something impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +97,7 @@ fn ticket_in(ticket: &record::IssuedTicket) -> Result<Ticket, RecordError> {
         ticket_type_id: ticket.ticket_type_id,
         kind: Arc::from(ticket.kind.as_str()),
         price: money_in(&ticket.price)?,
+        released: false,
     })
 }
 
@@ -160,6 +163,7 @@ pub fn inventory_in(inventory: &EventInventory) -> Result<Inventory, RecordError
             .parse()
             .map_err(|e: CurrencyError| bad("currency", e.to_string()))?,
         ticket_types,
+        attendance_releases_seat: inventory.attendance_releases_seat.unwrap_or(false),
     })
 }
 
@@ -173,6 +177,8 @@ pub enum FactRecord {
     Cancelled(record::OrderCancelled),
     /// On checkout.orders.
     Refunded(record::OrderRefunded),
+    /// On checkout.orders.
+    Released(record::TicketReleased),
     /// On checkout.payments.
     Confirmed(record::PaymentConfirmed),
     /// On checkout.payments.
@@ -241,6 +247,15 @@ pub fn fact_out(fact: &Fact) -> FactRecord {
             refunded_at: order.at.as_micros(),
             number: Some(number_of(order.order_id)),
             reason: order.reason.map(end_reason_out),
+        }),
+        Fact::Released(released) => FactRecord::Released(record::TicketReleased {
+            order_id: released.order_id,
+            event_id: released.event_id,
+            user_id: released.user_id,
+            version: released.version,
+            ticket_id: released.ticket.ticket_id,
+            ticket_type_id: released.ticket.ticket_type_id,
+            released_at: released.at.as_micros(),
         }),
         Fact::Confirmed(order) => FactRecord::Confirmed(record::PaymentConfirmed {
             order_id: order.id,
@@ -332,6 +347,17 @@ pub fn fact_in(record: FactRecord) -> Result<Option<Fact>, RecordError> {
             reserved_at: Timestamp::from_micros(record.reserved_at),
             reason: record.reason.and_then(end_reason_in),
             at: Timestamp::from_micros(record.refunded_at),
+        }),
+        FactRecord::Released(record) => Fact::Released(TicketReleased {
+            order_id: record.order_id,
+            event_id: record.event_id,
+            user_id: record.user_id,
+            version: record.version,
+            ticket: ReleasedTicket {
+                ticket_id: record.ticket_id,
+                ticket_type_id: record.ticket_type_id,
+            },
+            at: Timestamp::from_micros(record.released_at),
         }),
         FactRecord::Confirmed(record) => Fact::Confirmed(Arc::new(Order {
             status: Status::Paid,

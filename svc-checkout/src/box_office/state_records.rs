@@ -17,7 +17,7 @@ use crate::domain::books::{BuyerCount, BuyerKey, CommandEffect};
 use crate::domain::ended_order::EndedOrder;
 use crate::domain::event_book::{EventBook, QuantityCap, TicketTypeBook};
 use crate::domain::fact::RefundOwed;
-use crate::domain::order::{Hold, Order, Status};
+use crate::domain::order::{Hold, Order, ReleasedTicket, Status};
 use crate::domain::voucher::VoucherKey;
 
 /// Key of the partition's position.
@@ -201,6 +201,8 @@ pub fn event_out(book: &EventBook) -> record::EventBook {
             .collect(),
         first_order_at: book.first_order_at.map(Timestamp::as_micros),
         caps: caps_out(&book.caps),
+        attendance_releases_seat: book.attendance_releases_seat.then_some(true),
+        released: Some(book.released).filter(|released| *released != 0),
     }
 }
 
@@ -261,6 +263,8 @@ fn event_in(book: &record::EventBook) -> Result<EventBook, RecordError> {
         ticket_types,
         first_order_at: book.first_order_at.map(Timestamp::from_micros),
         caps: caps_in(book.caps.as_deref()),
+        attendance_releases_seat: book.attendance_releases_seat.unwrap_or(false),
+        released: book.released.unwrap_or(0),
     })
 }
 
@@ -392,7 +396,24 @@ pub fn ended_out(ended: &EndedOrder) -> record::EndedOrder {
         settled: ended.settled.clone(),
         open_payment: ended.open_payment,
         refunded: ended.refunded,
+        released: released_out(&ended.released),
     }
+}
+
+fn released_out(released: &[ReleasedTicket]) -> Option<Vec<record::ReleasedTicket>> {
+    let released = released.iter().map(|ticket| record::ReleasedTicket {
+        ticket_id: ticket.ticket_id,
+        ticket_type_id: ticket.ticket_type_id,
+    });
+    Some(released.collect::<Vec<_>>()).filter(|released| !released.is_empty())
+}
+
+fn released_in(released: Option<&[record::ReleasedTicket]>) -> Vec<ReleasedTicket> {
+    let released = released.into_iter().flatten().map(|ticket| ReleasedTicket {
+        ticket_id: ticket.ticket_id,
+        ticket_type_id: ticket.ticket_type_id,
+    });
+    released.collect()
 }
 
 fn ended_in(ended: &record::EndedOrder) -> Result<EndedOrder, RecordError> {
@@ -409,5 +430,9 @@ fn ended_in(ended: &record::EndedOrder) -> Result<EndedOrder, RecordError> {
         settled: ended.settled.clone(),
         open_payment: ended.open_payment,
         refunded: ended.refunded,
+        released: released_in(ended.released.as_deref()),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ impl BuyerCount {
 /// What a command did, remembered for its repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandEffect {
-    /// The order that it placed, started to pay, cancelled or refunded.
+    /// The order that it placed, started to pay, cancelled, refunded, or released a ticket of.
     pub order_id: Uuid,
     /// The payment attempt that it started; else 0.
     pub attempt: u32,

@@ -83,6 +83,27 @@ pub struct RefundOrder {
     pub not_after: Timestamp,
 }
 
+/// Asks to give one ticket of a paid order back: who had it will not come. Without effect where the event keeps the seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseTicket {
+    /// UUIDv5 of order, user, route and Idempotency-Key; random without a key.
+    pub command_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Order.
+    pub order_id: Uuid,
+    /// Its ticket.
+    pub ticket_id: Uuid,
+    /// Who asks.
+    pub user_id: Uuid,
+    /// The order's row: a paid order has left the books.
+    pub row: OrderRow,
+    /// Body of the request.
+    pub fingerprint: Fingerprint,
+    /// The client has gone after this time.
+    pub not_after: Timestamp,
+}
+
 /// What the provider says of a charge; final there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentOutcome {
@@ -189,6 +210,8 @@ pub enum Command {
     CancelOrder(CancelOrder),
     /// Take a paid order back.
     RefundOrder(RefundOrder),
+    /// Give a ticket of a paid order back.
+    ReleaseTicket(ReleaseTicket),
     /// A charge came to its end.
     SettlePayment(SettlePayment),
     /// A refund came to its end.
@@ -205,6 +228,7 @@ impl Command {
             Command::StartPayment(command) => command.command_id,
             Command::CancelOrder(command) => command.command_id,
             Command::RefundOrder(command) => command.command_id,
+            Command::ReleaseTicket(command) => command.command_id,
             Command::SettlePayment(command) => command.command_id,
             Command::SettleRefund(command) => command.command_id,
             Command::LowerQuantities(command) => command.command_id,
@@ -218,6 +242,7 @@ impl Command {
             Command::StartPayment(command) => command.fingerprint,
             Command::CancelOrder(command) => command.fingerprint,
             Command::RefundOrder(command) => command.fingerprint,
+            Command::ReleaseTicket(command) => command.fingerprint,
             Command::SettlePayment(_) | Command::SettleRefund(_) | Command::LowerQuantities(_) => {
                 Fingerprint::default()
             }
@@ -231,6 +256,7 @@ impl Command {
             Command::StartPayment(command) => command.event_id,
             Command::CancelOrder(command) => command.event_id,
             Command::RefundOrder(command) => command.event_id,
+            Command::ReleaseTicket(command) => command.event_id,
             Command::SettlePayment(command) => command.event_id,
             Command::SettleRefund(command) => command.event_id,
             Command::LowerQuantities(command) => command.event_id,

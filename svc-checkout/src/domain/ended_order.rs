@@ -5,11 +5,12 @@ use platform::money::Money;
 use uuid::Uuid;
 
 use super::command::OrderRow;
-use super::order::{Line, Order};
+use super::order::{Line, Order, ReleasedTicket};
 use super::voucher::UsedVoucher;
 
-/// What must stay known of an order that ended with a payment open, was paid after its end or more than once, or
-/// was refunded. Else a second answer of the provider, or a second refund, would move money twice.
+/// What must stay known of an order that ended with a payment open, was paid after its end or more than once, was
+/// refunded, or is paid and has released tickets. Else a second answer of the provider, or a second refund, would move
+/// money twice, and a second release would give a seat back twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedOrder {
     /// Order.
@@ -36,6 +37,8 @@ pub struct EndedOrder {
     pub open_payment: Option<Uuid>,
     /// Its tickets were taken back.
     pub refunded: bool,
+    /// Tickets that were given back before, each once.
+    pub released: Vec<ReleasedTicket>,
 }
 
 impl EndedOrder {
@@ -59,6 +62,17 @@ impl EndedOrder {
             settled: Vec::new(),
             open_payment: None,
             refunded: false,
+            released: Vec::new(),
         }
+    }
+
+    /// What it has besides the tickets that were given back.
+    pub fn lines_left(&self) -> Vec<Line> {
+        let left = self.lines.iter().map(|line| {
+            let id = line.ticket_type_id;
+            let released = self.released.iter().filter(|it| it.ticket_type_id == id);
+            line.of(released.fold(line.quantity, |left, _| left - 1))
+        });
+        left.filter(|line| line.quantity > 0).collect()
     }
 }

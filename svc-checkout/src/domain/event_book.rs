@@ -100,6 +100,10 @@ pub struct EventBook {
     pub first_order_at: Option<Timestamp>,
     /// Quantities that were granted to be lowered, and that no inventory has yet.
     pub caps: Vec<QuantityCap>,
+    /// Whether who will not come gives the seat back.
+    pub attendance_releases_seat: bool,
+    /// Tickets that were given back and whose orders are still paid.
+    pub released: i64,
 }
 
 /// What the catalog says may be sold, as one ticket type.
@@ -136,6 +140,8 @@ pub struct Inventory {
     pub currency: Currency,
     /// Every ticket type.
     pub ticket_types: Vec<TicketTypeOffer>,
+    /// Whether who will not come gives the seat back.
+    pub attendance_releases_seat: bool,
 }
 
 impl EventBook {
@@ -152,6 +158,8 @@ impl EventBook {
             ticket_types: Vec::new(),
             first_order_at: None,
             caps: Vec::new(),
+            attendance_releases_seat: inventory.attendance_releases_seat,
+            released: 0,
         };
         book.take_offers(inventory, now);
         book
@@ -166,6 +174,7 @@ impl EventBook {
         self.status = inventory.status;
         self.organizer_id = inventory.organizer_id;
         self.currency = inventory.currency;
+        self.attendance_releases_seat = inventory.attendance_releases_seat;
         self.caps.retain(|cap| cap.version > inventory.version);
         self.take_offers(inventory, now);
         true
@@ -246,9 +255,15 @@ impl EventBook {
     }
 
     /// Whether it was called off and paid orders of it are left. Every order has tickets, so none is left exactly when
-    /// none of its tickets is sold.
+    /// none of its tickets is sold, and none that was given back is of an order that is still paid.
     pub fn owes_refunds(&self) -> bool {
-        self.is_cancelled() && self.ticket_types.iter().any(|book| book.sold > 0)
+        let sold = self.ticket_types.iter().any(|book| book.sold > 0);
+        self.is_cancelled() && (sold || self.released > 0)
+    }
+
+    /// Whether who will not come gives the seat back now: of a cancelled event nobody could have it.
+    pub fn takes_seats_back(&self) -> bool {
+        self.attendance_releases_seat && !self.is_cancelled()
     }
 
     /// The account of one ticket type.
@@ -287,9 +302,18 @@ impl EventBook {
         self.move_stock(lines, |book, quantity| book.sold += quantity);
     }
 
-    /// sold → free.
-    pub(super) fn take_back(&mut self, lines: &[Line]) {
+    /// sold → free, for one ticket, whose order stays paid.
+    pub(super) fn take_seat_back(&mut self, seat: &Line) {
+        let seat = std::slice::from_ref(seat);
+        self.move_stock(seat, |book, quantity| book.sold -= quantity);
+        self.released += 1;
+    }
+
+    /// sold → free, for an order of which `released` tickets were given back before and these lines are left.
+    pub(super) fn take_back(&mut self, lines: &[Line], released: usize) {
         self.move_stock(lines, |book, quantity| book.sold -= quantity);
+        // An order has at most 2,000 tickets.
+        self.released -= i64::try_from(released).unwrap_or_default();
     }
 
     fn move_stock(&mut self, lines: &[Line], change: impl Fn(&mut TicketTypeBook, i64)) {

@@ -6,7 +6,7 @@ use platform::clock::Timestamp;
 use platform::money::Money;
 use uuid::Uuid;
 
-use super::order::{Line, Order};
+use super::order::{Line, Order, ReleasedTicket};
 use super::voucher::UsedVoucher;
 
 /// Something that happened: a record of the ledger.
@@ -29,6 +29,8 @@ pub enum Fact {
     Confirmed(Arc<Order>),
     /// Paid, and taken back: the tickets are dead.
     Refunded(RefundedOrder),
+    /// One ticket is dead and its seat is free; its order stays paid.
+    Released(TicketReleased),
     /// The provider declined an attempt.
     PaymentFailed(PaymentFailed),
     /// Money was captured that buys nothing.
@@ -84,6 +86,23 @@ pub struct RefundedOrder {
     pub reserved_at: Timestamp,
     /// Why; `None` when it is not recorded.
     pub reason: Option<EndReason>,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// A ticket of a paid order that was given back. No money moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TicketReleased {
+    /// Order.
+    pub order_id: Uuid,
+    /// Event.
+    pub event_id: Uuid,
+    /// Buyer.
+    pub user_id: Uuid,
+    /// Version of the order.
+    pub version: i64,
+    /// Which ticket.
+    pub ticket: ReleasedTicket,
     /// When it was decided.
     pub at: Timestamp,
 }

@@ -79,6 +79,27 @@ pub struct Line {
     pub line_total: Money,
 }
 
+impl Line {
+    /// So many of the same.
+    pub fn of(&self, quantity: i64) -> Self {
+        let Money { amount, currency } = self.unit_price;
+        Self {
+            quantity,
+            line_total: Money::new(amount * quantity, currency),
+            ..self.clone()
+        }
+    }
+}
+
+/// A ticket that was given back while its order stays paid: it is dead and its seat is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleasedTicket {
+    /// Ticket.
+    pub ticket_id: Uuid,
+    /// Its type.
+    pub ticket_type_id: Uuid,
+}
+
 /// One seat, sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
@@ -92,6 +113,8 @@ pub struct Ticket {
     pub kind: Arc<str>,
     /// Price of its line. What a voucher takes off is taken off the order.
     pub price: Money,
+    /// Whether it was given back, and is dead. Only its row tells.
+    pub released: bool,
 }
 
 /// The newest state of an order.
@@ -174,6 +197,23 @@ impl Order {
 /// UUIDv5 of order and attempt: a retry after a crash charges under the same id.
 pub fn payment_id(order_id: Uuid, attempt: u32) -> Uuid {
     derived_id(order_id, &["payment", &attempt.to_string()])
+}
+
+/// UUIDv5 of order and place, counted from 1: the tickets of the first line, then those of the next.
+pub fn ticket_id(order_id: Uuid, place: i64) -> Uuid {
+    derived_id(order_id, &["ticket", &place.to_string()])
+}
+
+/// The line of these lines that a ticket of the order is of; `None`: the order has no such ticket.
+pub fn line_of_ticket(order_id: Uuid, lines: &[Line], id: Uuid) -> Option<&Line> {
+    let mut place = 0;
+    let mut is_next = || {
+        place += 1;
+        ticket_id(order_id, place) == id
+    };
+    lines
+        .iter()
+        .find(|line| (0..line.quantity).any(|_| is_next()))
 }
 
 /// Number for people of the order with this id.

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::books::{Books, Desk};
 use super::command::{
     Answer, CancelOrder, Command, OrderRow, PaymentOutcome, PlaceOrder, RefundOrder, Refusal,
-    SettlePayment, StartPayment,
+    ReleaseTicket, SettlePayment, StartPayment,
 };
 use super::decide::{apply_inventory, cancel_stranded, decide, expire_hold};
 use super::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use super::fact::Fact;
-use super::order::{Order, PAYMENT_WINDOW, PROVIDER_PATIENCE, payment_id};
+use super::order::{Order, PAYMENT_WINDOW, PROVIDER_PATIENCE, payment_id, ticket_id};
 
 const EVENT: Uuid = Uuid::from_u128(0xe);
 const TICKET_TYPE: Uuid = Uuid::from_u128(0xa);
@@ -69,13 +69,15 @@ enum Happening {
     SettleDeclined,
     Cancel,
     Refund,
+    Release,
+    ReleaseAgain,
     HoldEnds,
     PatienceEnds,
     EventCancelled,
 }
 
 impl Happening {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::PlaceAgain, "PlaceOrder, a repeat"),
         (Self::PlaceOther, "PlaceOrder, its key with another body"),
         (Self::Start, "StartPayment"),
@@ -90,6 +92,8 @@ impl Happening {
         ),
         (Self::Cancel, "CancelOrder"),
         (Self::Refund, "RefundOrder"),
+        (Self::Release, "ReleaseTicket, of one of its two tickets"),
+        (Self::ReleaseAgain, "ReleaseTicket, of the same once more"),
         (Self::HoldEnds, "the hold's time is over"),
         (Self::PatienceEnds, "15 minutes after that"),
         (Self::EventCancelled, "the event is cancelled"),
@@ -102,7 +106,7 @@ pub fn table() -> String {
         "# What becomes of an order\n\n\
          Printed by `svc-checkout state-machine` from the rules in `svc-checkout/src/domain/decide`: each field is what they decide. Records are in\n\
          the order in which they are written; → is the state afterwards; – is nothing; *row*: the order has left the books, and the door refuses by its row (`already-paid`,\n\
-         `use-refund`, `hold-expired`, `order-cancelled`). *Paying* shows as reserved.\n\
+         `use-refund`, `hold-expired`, `order-cancelled`). *Paying* shows as reserved. The event takes seats back.\n\
          Every order here was tried to pay before, with a card that was declined.\n\n| |",
     );
     for state in State::ALL {
@@ -116,6 +120,9 @@ pub fn table() -> String {
         let _ = write!(text, "| {name} |");
         for state in State::ALL {
             let mut stage = Stage::at(state);
+            if matches!(happening, Happening::ReleaseAgain) {
+                stage.happen(Happening::Release).ok();
+            }
             let _ = write!(text, " {} |", stage.told(happening));
         }
         text.push('\n');
@@ -247,6 +254,16 @@ impl Stage {
                 fingerprint: [0; 32],
                 not_after,
             }),
+            Happening::Release | Happening::ReleaseAgain => Command::ReleaseTicket(ReleaseTicket {
+                command_id,
+                event_id,
+                order_id,
+                ticket_id: ticket_id(order_id, 1),
+                user_id: BUYER,
+                row: self.row.clone(),
+                fingerprint: [0; 32],
+                not_after,
+            }),
             Happening::SettlePaid => self.settle(self.attempts, PaymentOutcome::Paid),
             Happening::SettlePaidEarlier => self.settle(1, PaymentOutcome::Paid),
             _ => self.settle(self.attempts, PaymentOutcome::Declined),
@@ -278,6 +295,7 @@ impl Stage {
                     self.row.status = super::order::Status::Refunded;
                     self.row.version = order.version;
                 }
+                Fact::Released(released) => self.row.version = released.version,
                 Fact::PaymentFailed(failed) => self.row.version = failed.version,
                 Fact::RefundDue(_) | Fact::RefundMade { .. } => {}
             }
@@ -344,6 +362,7 @@ fn inventory(version: i64, status: SaleStatus) -> Inventory {
             sale_starts_at: None,
             sale_ends_at: None,
         }],
+        attendance_releases_seat: true,
     }
 }
 
@@ -355,6 +374,7 @@ fn name(fact: &Fact) -> &'static str {
         Fact::Cancelled { .. } => "OrderCancelled",
         Fact::Confirmed(_) => "PaymentConfirmed",
         Fact::Refunded(_) => "OrderRefunded",
+        Fact::Released(_) => "TicketReleased",
         Fact::PaymentFailed(_) => "PaymentFailed",
         Fact::RefundDue(_) => "PaymentRefundDue",
         Fact::RefundMade { .. } => "PaymentRefunded",

@@ -195,11 +195,15 @@ pub fn ticket_out(
         }),
         purchased_at: order.paid_at.unwrap_or(order.updated_at),
         status: match order.status {
-            Status::Paid => "valid",
+            Status::Paid if !ticket.released => "valid",
             _ => "revoked",
         },
         code: signer.sign(order.event_id, ticket),
         attendee: None,
-        attendance: "pending",
+        attendance: if ticket.released {
+            "cancelled"
+        } else {
+            "pending"
+        },
     }
 }

@@ -1,7 +1,7 @@
 //! Takes back the paid orders of cancelled events.
 //!
-//! Whether any is left the box office knows: its book of the event counts the tickets that are sold, and a paid order has
-//! at least one. So the walk over the rows is repeated until the book says that none is. That is enough for rows that lag
+//! Whether any is left the box office knows: its book of the event counts the tickets that are sold or were released, and
+//! a paid order has at least one. So the walk over the rows is repeated until the book says that none is. That is enough for rows that lag
 //! behind the ledger, however long: an order whose row is not paid yet keeps the count up, and so the event on the list.
 //! After the cancellation no order of the event becomes paid, so the count only falls.
 //!

@@ -39,4 +39,8 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "0007_intents",
         text: intent::TABLE,
     },
+    Migration {
+        name: "0007_released_tickets",
+        text: include_str!("../../migrations/0007_released_tickets.cql"),
+    },
 ];

@@ -10,7 +10,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use crate::domain::fact::RefundedOrder;
+use crate::domain::fact::{RefundedOrder, TicketReleased};
 use crate::domain::order::{Order, Status};
 
 mod batches;
@@ -65,6 +65,7 @@ pub struct OrderStore {
     insert_paid: PreparedStatement,
     update_ended: PreparedStatement,
     update_version: PreparedStatement,
+    update_released: PreparedStatement,
     insert_order_place: PreparedStatement,
     insert_ticket_place: PreparedStatement,
     select: PreparedStatement,
@@ -102,6 +103,11 @@ impl OrderStore {
             .await?,
             update_version: prepare(
                 "UPDATE orders USING TIMESTAMP ? SET version = ?, updated_at = ? \
+                 WHERE bucket = ? AND order_id = ?",
+            )
+            .await?,
+            update_released: prepare(
+                "UPDATE orders USING TIMESTAMP ? SET version = ?, updated_at = ?, released = released + ? \
                  WHERE bucket = ? AND order_id = ?",
             )
             .await?,
@@ -205,6 +211,19 @@ impl OrderStore {
             .execute_unpaged(
                 &self.update_version,
                 (at, version, at, bucket(order_id), order_id),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// A paid order of which a ticket was given back.
+    pub async fn write_released(&self, released: &TicketReleased) -> Result<(), CqlError> {
+        let (at, id) = (released.at.as_micros(), released.order_id);
+        let tickets = [released.ticket.ticket_id];
+        self.session
+            .execute_unpaged(
+                &self.update_released,
+                (at, released.version, at, &tickets[..], bucket(id), id),
             )
             .await?;
         Ok(())

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::Scene;
 
-fn stores(stack: &Stack, keyspace: &str) -> anyhow::Result<StoresConfig> {
+pub(crate) fn stores(stack: &Stack, keyspace: &str) -> anyhow::Result<StoresConfig> {
     let partitions = stack.event_partitions.to_string();
     let variables = HashMap::from([
         ("KAFKA_BROKERS", stack.kafka_brokers.as_str()),

@@ -16,20 +16,20 @@ use uuid::Uuid;
 use crate::Scene;
 
 impl Scene {
-    async fn order(&self, quantity: u32) -> anyhow::Result<Uuid> {
+    pub(crate) async fn order(&self, quantity: u32) -> anyhow::Result<Uuid> {
         let lines = [(self.event.ticket_types[0], quantity)];
         let order = place(self.stack.checkout(), &self.buyer, self.event.id, &lines);
         id_of(&order.send().await?.expect(201)?)
     }
 
-    async fn paid_order(&self, quantity: u32) -> anyhow::Result<Value> {
+    pub(crate) async fn paid_order(&self, quantity: u32) -> anyhow::Result<Value> {
         let id = self.order(quantity).await?;
         let paid = pay(self.stack.checkout(), &self.buyer, id, CARD_PAID);
         paid.send().await?.expect(200)
     }
 
     /// `ending`: cancel or refund.
-    fn end(&self, order: Uuid, ending: &str, by: &User) -> Call {
+    pub(crate) fn end(&self, order: Uuid, ending: &str, by: &User) -> Call {
         self.stack
             .checkout()
             .post(format!("/v1/orders/{order}/{ending}"))
@@ -38,7 +38,7 @@ impl Scene {
     }
 
     /// The newest stock: held, sold, free.
-    async fn stock(&self) -> anyhow::Result<(i64, i64, i64)> {
+    pub(crate) async fn stock(&self) -> anyhow::Result<(i64, i64, i64)> {
         let records = self.stack.all_records(CHECKOUT_STOCK.name).await?;
         let key = self.event.id.to_string();
         let newest = records

@@ -11,6 +11,7 @@ mod new_events;
 mod of_user;
 mod orders;
 mod payments;
+mod releases;
 mod sold_out;
 mod store;
 mod transactions;

@@ -62,6 +62,7 @@ fn paid(event_id: Uuid, user_id: Uuid, at: &str, tickets: i64) -> anyhow::Result
                 ticket_type_id,
                 kind: Arc::from("general"),
                 price: price(100),
+                released: false,
             })
             .collect(),
         paid_at: Some(at),

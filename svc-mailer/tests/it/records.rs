@@ -244,6 +244,7 @@ pub(crate) fn event() -> EventSnapshot {
         capacity: None,
         image_url: None,
         ticket_types: Some(Vec::new()),
+        attendance_releases_seat: None,
     }
 }
 

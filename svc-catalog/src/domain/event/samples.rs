@@ -29,6 +29,7 @@ pub(crate) fn details() -> Details {
         time_zone: "Europe/Paris".into(),
         capacity: Some(500),
         image_url: None,
+        attendance_releases_seat: false,
     }
 }
 

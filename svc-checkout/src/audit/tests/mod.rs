@@ -1,5 +1,6 @@
 //! What an auditor must say of a sale when one thing is not in order.
 
+mod releases;
 mod sale;
 mod vouchers;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::audit::charges::{Charge, ChargeStatus};
 use crate::audit::clients::History;
-use crate::audit::ledger::{Entry, Ledger, Step, Terms};
+use crate::audit::ledger::{Entry, Ledger, Released, Step, Terms};
 use crate::audit::report::Found;
 use crate::audit::{money, orders, stock, vouchers};
 
@@ -73,6 +73,11 @@ impl Sale {
             });
         }
         let is_payment = matches!(step, Step::Confirmed | Step::Failed);
+        let tells_terms = !matches!(step, Step::Failed | Step::Released);
+        let released = (step == Step::Released).then(|| Released {
+            ticket_id: self.ticket(n),
+            ticket_type_id: TYPE,
+        });
         let entry = Entry {
             place: Place {
                 topic: if is_payment { "payments" } else { "orders" },
@@ -84,7 +89,7 @@ impl Sale {
             user_id: BUYER,
             version: known as i64 + 1,
             at,
-            terms: (step != Step::Failed).then(|| Terms {
+            terms: tells_terms.then(|| Terms {
                 lines: vec![OrderLine {
                     ticket_type_id: TYPE,
                     quantity: 1,
@@ -97,14 +102,24 @@ impl Sale {
             }),
             payment_id: matches!(step, Step::Confirmed | Step::Failed | Step::Refunded)
                 .then(|| payment(n)),
-            number: (step != Step::Failed).then(|| format!("O-{n}")),
+            number: tells_terms.then(|| format!("O-{n}")),
             reason: matches!(step, Step::Cancelled | Step::Refunded).then_some(EndReason::Asked),
             tickets,
+            released,
             expires_at: (step == Step::Reserved).then_some(at + HOLD),
             fingerprint: Vec::new(),
         };
         self.ledger.add(id, entry);
         self.entry(n, known)
+    }
+
+    /// The ticket of an order.
+    fn ticket(&self, n: u128) -> Uuid {
+        let entries = self.ledger.orders.get(&order(n)).into_iter().flatten();
+        let mut tickets = entries.flat_map(|entry| &entry.tickets);
+        tickets
+            .next()
+            .map_or(Uuid::nil(), |ticket| ticket.ticket_id)
     }
 
     pub(super) fn entry(&mut self, n: u128, index: usize) -> &mut Entry {
@@ -213,6 +228,7 @@ impl Sale {
                     sale_starts_at: None,
                     sale_ends_at: None,
                 }],
+                attendance_releases_seat: Some(true),
             }],
         );
         sale.level(1, 0, 0, 0);

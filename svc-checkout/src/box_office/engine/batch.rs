@@ -208,6 +208,7 @@ mod tests {
                 sale_starts_at: None,
                 sale_ends_at: None,
             }],
+            attendance_releases_seat: false,
         })
     }
 

@@ -8,6 +8,7 @@ mod expire_hold;
 mod lower_quantities;
 mod place_order;
 mod refund_order;
+mod release_ticket;
 mod settle_payment;
 mod settle_refund;
 mod start_payment;
@@ -20,9 +21,10 @@ use platform::clock::Timestamp;
 use uuid::Uuid;
 
 use super::books::{CommandEffect, Desk};
-use super::command::{Answer, Command, Refusal};
+use super::command::{Answer, Command, OrderRow, Refusal};
+use super::ended_order::EndedOrder;
 use super::fact::{EndReason, Fact};
-use super::order::{Fingerprint, Line, Order, Status, Ticket};
+use super::order::{Fingerprint, Line, Order, Status, Ticket, ticket_id};
 
 pub use apply_inventory::apply_inventory;
 pub use cancel_stranded::cancel_stranded;
@@ -53,6 +55,7 @@ pub fn decide(desk: &mut Desk<'_>, command: &Command, now: Timestamp) -> Result<
         Command::StartPayment(command) => start_payment::decide(desk, command, now),
         Command::CancelOrder(command) => cancel_order::decide(desk, command, now),
         Command::RefundOrder(command) => refund_order::decide(desk, command, now),
+        Command::ReleaseTicket(command) => release_ticket::decide(desk, command, now),
         Command::SettlePayment(command) => settle_payment::decide(desk, command, now),
         Command::SettleRefund(command) => Ok(settle_refund::decide(desk, command, now)),
         Command::LowerQuantities(command) => lower_quantities::decide(desk, command, now),
@@ -77,6 +80,43 @@ fn repeat_by_row(effect: &CommandEffect, fingerprint: Fingerprint) -> Result<Dec
         order_id: effect.order_id,
         payment_id: None,
     }))
+}
+
+/// Refuses what is not paid, and a row that is behind the books: a paid order has left them, so commands about it bring
+/// its row, and what the books still know outranks that.
+fn refuse_unpaid(desk: &Desk<'_>, order_id: Uuid, row: &OrderRow) -> Result<(), Refusal> {
+    if desk.hold(order_id).is_some() {
+        return Err(Refusal::NotPaid);
+    }
+    if let Some(ended) = desk.ended(order_id) {
+        if ended.refunded {
+            return Err(Refusal::AlreadyRefunded);
+        }
+        if ended.version > row.version {
+            return Err(Refusal::SeeRow);
+        }
+    }
+    match row.status {
+        Status::Paid => Ok(()),
+        Status::Reserved => Err(Refusal::SeeRow),
+        Status::Expired | Status::Cancelled => Err(Refusal::NotPaid),
+        Status::Refunded => Err(Refusal::AlreadyRefunded),
+    }
+}
+
+/// What stays known of a paid order when it gets its next version.
+fn remembered(desk: &Desk<'_>, order_id: Uuid, event_id: Uuid, row: &OrderRow) -> EndedOrder {
+    let known = desk.ended(order_id).cloned();
+    let mut ended = known.unwrap_or_else(|| EndedOrder {
+        // It is paid, also where that took no payment: nobody pays it again.
+        paid_by: row.payment_id.or(Some(Uuid::nil())),
+        ..EndedOrder::of_row(order_id, event_id, row)
+    });
+    ended
+        .settled
+        .extend(row.payment_id.filter(|id| !ended.settled.contains(id)));
+    ended.version = row.version + 1;
+    ended
 }
 
 /// Why an order ends that somebody asked to end: where the event was cancelled, it would have ended anyway.
@@ -115,6 +155,7 @@ fn paid(
     now: Timestamp,
 ) -> Arc<Order> {
     let mut tickets = Vec::new();
+    let mut place = 0;
     if let Some(book) = desk.event_mut(order.event_id) {
         for line in &order.lines {
             let kind = book.ticket_type(line.ticket_type_id).map_or_else(
@@ -123,13 +164,14 @@ fn paid(
             );
             for _ in 0..line.quantity {
                 book.tickets_issued += 1;
-                let position = tickets.len() + 1;
+                place += 1;
                 tickets.push(Ticket {
-                    id: platform::ids::derived_id(order.id, &["ticket", &position.to_string()]),
+                    id: ticket_id(order.id, place),
                     number: book.tickets_issued,
                     ticket_type_id: line.ticket_type_id,
                     kind: Arc::clone(&kind),
                     price: line.unit_price,
+                    released: false,
                 });
             }
         }

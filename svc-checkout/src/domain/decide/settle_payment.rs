@@ -144,7 +144,11 @@ fn after_the_end(
         ended.open_payment = None;
     }
     if command.outcome == PaymentOutcome::Declined || ended.settled.contains(&command.payment_id) {
-        if ended.settled.is_empty() && ended.open_payment.is_none() && !ended.refunded {
+        if ended.paid_by.is_none()
+            && ended.settled.is_empty()
+            && ended.open_payment.is_none()
+            && !ended.refunded
+        {
             desk.forget_ended(ended.order_id);
         } else {
             desk.put_ended(ended);

@@ -24,7 +24,7 @@ pub(super) const BUCKETS_OF_EVENT: i64 = 1 << SPREAD_BITS;
 
 /// The columns of an [`OrderRow`].
 pub(super) const COLUMNS: &str = "order_id, event_id, user_id, version, status, currency, lines, tickets, \
-     total, voucher, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint";
+     total, voucher, reserved_at, expires_at, updated_at, paid_at, payment_id, fingerprint, released";
 
 /// The partition of an order's row.
 pub(super) fn bucket(order_id: Uuid) -> i64 {
@@ -84,6 +84,7 @@ pub(super) struct OrderRow {
     paid_at: Option<i64>,
     payment_id: Option<Uuid>,
     fingerprint: Option<Vec<u8>>,
+    released: Option<Vec<Uuid>>,
 }
 
 #[derive(SerializeRow)]
@@ -252,6 +253,7 @@ pub(super) fn order_of(row: OrderRow) -> Result<Order, CqlError> {
         .parse()
         .map_err(CqlError::answer)?;
     let money = |amount: i64| Money { amount, currency };
+    let released = row.released.unwrap_or_default();
     Ok(Order {
         id: row.order_id,
         event_id: row.event_id.ok_or_else(|| missing("event_id"))?,
@@ -288,6 +290,7 @@ pub(super) fn order_of(row: OrderRow) -> Result<Order, CqlError> {
                 ticket_type_id: ticket.ticket_type_id,
                 kind: Arc::from(ticket.kind),
                 price: money(ticket.price),
+                released: released.contains(&ticket.ticket_id),
             })
             .collect(),
         paid_at: row.paid_at.map(Timestamp::from_micros),

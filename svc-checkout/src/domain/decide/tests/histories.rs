@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
+use super::releases::{judge_buyers, judge_releases};
 use super::vouchers::{offer, wish};
 use super::witness::Witness;
 use super::*;
 use crate::domain::command::SettleRefund;
-use crate::domain::order::payment_id;
+use crate::domain::order::{payment_id, ticket_id};
 
 /// One step of a random history.
 #[derive(Debug, Clone)]
@@ -47,6 +48,17 @@ enum Step {
         key: u8,
         order: usize,
         stale: bool,
+    },
+    /// Likewise, one ticket.
+    Release {
+        key: u8,
+        order: usize,
+        place: i64,
+        stale: bool,
+    },
+    /// The event takes seats back, or no longer.
+    TakesBack {
+        seats: bool,
     },
     Wait {
         seconds: u64,
@@ -89,6 +101,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Cancel { key, order }),
         2 => (any::<u8>(), 0..20_usize, any::<bool>())
             .prop_map(|(key, order, stale)| Step::TakeBack { key, order, stale }),
+        3 => (any::<u8>(), 0..20_usize, 1..5_i64, any::<bool>())
+            .prop_map(|(key, order, place, stale)| Step::Release { key, order, place, stale }),
+        1 => any::<bool>().prop_map(|seats| Step::TakesBack { seats }),
         2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
         1 => (0..6_i64).prop_map(|max_uses| Step::Terms { max_uses }),
@@ -102,19 +117,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn offered(version: i64, general: i64, called_off: bool) -> Inventory {
-    match called_off {
+fn offered(version: i64, general: i64, called_off: bool, takes_back: bool) -> Inventory {
+    let offered = match called_off {
         true => cancelled(version, general, 5),
         false => inventory(version, general, 5),
+    };
+    Inventory {
+        attendance_releases_seat: takes_back,
+        ..offered
     }
 }
 
 fn play(steps: &[Step]) {
     let mut hall = Hall::open(12, 5);
     let mut witness = Witness::default();
-    let mut version = 1;
+    let mut version = 2;
     let mut quantity = 12;
     let mut called_off = false;
+    let mut takes_back = true;
+    hall.apply(&offered(2, 12, called_off, takes_back));
     let mut granted = None;
     let mut terms = offer(Reduction::Percent(30), 2);
     let mut seen = 0;
@@ -216,13 +237,34 @@ fn play(steps: &[Step]) {
                     }
                 }
             }
+            Step::Release {
+                key,
+                order,
+                place,
+                stale,
+            } => {
+                if let Some(order) = witness.orders.get(*order).cloned() {
+                    let ticket = ticket_id(order.id, *place);
+                    let command = 6_000_000 + u128::from(*key % 8) + ticket.as_u128() % 99_991 * 8;
+                    let was = witness.paid_rows.get(&order.id).filter(|_| *stale).cloned();
+                    if let Some(row) = was.or_else(|| witness.row(&order)) {
+                        let _ = hall.release(command, &order, ticket, row);
+                    }
+                }
+            }
+            Step::TakesBack { seats } => {
+                version += 1;
+                takes_back = *seats;
+                granted = None;
+                hall.apply(&offered(version, quantity, called_off, takes_back));
+            }
             Step::Wait { seconds } => hall.wait(Duration::from_secs(*seconds)),
             Step::Terms { max_uses } => terms.max_uses = *max_uses,
             Step::Raise { general } => {
                 version += 1;
                 quantity += general;
                 granted = None;
-                hall.apply(&offered(version, quantity, called_off));
+                hall.apply(&offered(version, quantity, called_off, takes_back));
             }
             Step::Lower { general, then } => {
                 let wanted = (quantity - general).max(0);
@@ -233,7 +275,7 @@ fn play(steps: &[Step]) {
                     granted = matches!(then, Then::Left).then_some(wanted);
                     if granted.is_none() {
                         version += 1;
-                        hall.apply(&offered(version, quantity, called_off));
+                        hall.apply(&offered(version, quantity, called_off, takes_back));
                     }
                 }
             }
@@ -241,7 +283,7 @@ fn play(steps: &[Step]) {
                 version += 1;
                 called_off = true;
                 granted = None;
-                hall.apply(&offered(version, quantity, called_off));
+                hall.apply(&offered(version, quantity, called_off, takes_back));
             }
         }
         // With those of steps that came to nothing, of which the event's end may have made facts all the same.
@@ -255,6 +297,10 @@ fn play(steps: &[Step]) {
         if called_off {
             let sells = |fact: &Fact| matches!(fact, Fact::Reserved(_) | Fact::Confirmed(_));
             assert!(!facts.iter().any(sells), "sold when it was off: {facts:?}");
+        }
+        if called_off || !takes_back {
+            let gives_back = |fact: &Fact| matches!(fact, Fact::Released(_));
+            assert!(!facts.iter().any(gives_back), "kept: {facts:?}");
         }
     }
     witness.see(&hall.facts[seen..]);
@@ -314,6 +360,8 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
     let mut numbers = HashSet::new();
     let mut bought: HashSet<Uuid> = HashSet::new();
     let mut taken_back: HashSet<Uuid> = HashSet::new();
+    judge_releases(hall, &mut sold);
+    judge_buyers(hall);
     for fact in &hall.facts {
         if let Fact::Refunded(order) = fact {
             for line in &order.lines {

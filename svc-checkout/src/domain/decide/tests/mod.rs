@@ -5,6 +5,7 @@ mod guests;
 mod histories;
 mod limits;
 mod quantities;
+mod releases;
 mod repeats;
 mod table;
 mod vouchers;
@@ -21,7 +22,7 @@ use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
 use crate::domain::books::{Books, Desk};
 use crate::domain::command::{
     Answer, CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
-    RefundOrder, Refusal, SettlePayment, StartPayment,
+    RefundOrder, Refusal, ReleaseTicket, SettlePayment, StartPayment,
 };
 use crate::domain::event_book::{Inventory, SaleStatus, TicketTypeOffer};
 use crate::domain::fact::{EndReason, Fact};
@@ -64,6 +65,7 @@ fn inventory(version: i64, general: i64, vip: i64) -> Inventory {
             offer(GENERAL, "general", 2500, general, None),
             offer(VIP, "vip", 9000, vip, Some(2)),
         ],
+        attendance_releases_seat: false,
     }
 }
 
@@ -240,6 +242,26 @@ impl Hall {
             user_id: ORGANIZER,
             row,
             fingerprint: [7; 32],
+            not_after: self.now + Duration::from_secs(5),
+        });
+        self.decide(&command).map(|decision| decision.answer)
+    }
+
+    fn release(
+        &mut self,
+        command: u128,
+        order: &Order,
+        ticket_id: Uuid,
+        row: OrderRow,
+    ) -> Result<Answer, Refusal> {
+        let command = Command::ReleaseTicket(ReleaseTicket {
+            command_id: Uuid::from_u128(command),
+            event_id: EVENT,
+            order_id: order.id,
+            ticket_id,
+            user_id: order.user_id,
+            row,
+            fingerprint: [6; 32],
             not_after: self.now + Duration::from_secs(5),
         });
         self.decide(&command).map(|decision| decision.answer)

@@ -12,6 +12,8 @@ pub(super) struct Witness {
     pub(super) paid_rows: HashMap<Uuid, OrderRow>,
     pub(super) captured: HashMap<Uuid, Money>,
     pub(super) started: HashSet<Uuid>,
+    /// Tickets that were given back.
+    pub(super) released: HashSet<Uuid>,
     /// Orders that have the voucher, and in the end keep it.
     pub(super) uses: i64,
 }
@@ -34,6 +36,15 @@ impl Witness {
                     assert_eq!(order.version, row.2 + 1, "versions follow each other");
                     assert_eq!(order.payment_id, row.1);
                     *row = (Status::Refunded, row.1, order.version);
+                    continue;
+                }
+                Fact::Released(released) => {
+                    let row = self.rows.get_mut(&released.order_id).expect("it was paid");
+                    assert_eq!(row.0, Status::Paid, "only the paid is given back");
+                    assert_eq!(released.version, row.2 + 1, "versions follow each other");
+                    row.2 = released.version;
+                    let is_first = self.released.insert(released.ticket.ticket_id);
+                    assert!(is_first, "a ticket is given back once");
                     continue;
                 }
                 Fact::PaymentFailed(failed) => {
