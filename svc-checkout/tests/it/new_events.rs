@@ -36,6 +36,7 @@ fn inventory(organizer_id: uuid::Uuid) -> EventInventory {
             sale_starts_at: None,
             sale_ends_at: None,
         }],
+        attendance_releases_seat: None,
     }
 }
 
