@@ -40,7 +40,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: intent::TABLE,
     },
     Migration {
-        name: "0007_released_tickets",
-        text: include_str!("../../migrations/0007_released_tickets.cql"),
+        name: "0008_released_tickets",
+        text: include_str!("../../migrations/0008_released_tickets.cql"),
     },
 ];
