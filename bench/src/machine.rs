@@ -1,7 +1,7 @@
 //! What the figures were measured on.
 
-use std::fs;
 use std::num::NonZero;
+use std::{fmt, fs};
 
 /// One machine at one time.
 #[derive(Debug, Clone)]
@@ -32,6 +32,22 @@ impl Machine {
             kernel: or_unknown(Some(&read("/proc/sys/kernel/osrelease"))),
             load: or_unknown(read("/proc/loadavg").split(' ').next()),
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            cores,
+            cpu,
+            memory_gib,
+            kernel,
+            load,
+        } = self;
+        write!(
+            f,
+            "{cores} cores of {cpu}, {memory_gib} GiB, Linux {kernel}, load average {load} before"
+        )
     }
 }
 

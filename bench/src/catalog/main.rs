@@ -69,10 +69,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let processes = Processes::of_stack()?;
     let sample = processes.sample()?;
     let used = sample.get(CATALOG).copied().unwrap_or_default();
-    println!(
-        "\n{} cores of {}, {} GiB, Linux {}, load average {} before; clients and servers on it together\n",
-        machine.cores, machine.cpu, machine.memory_gib, machine.kernel, machine.load
-    );
+    println!("\n{machine}; clients and servers on it together\n");
     println!(
         "ready {:.1} s after its start, with {:.1} s of CPU and {}\n",
         took.as_secs_f64(),

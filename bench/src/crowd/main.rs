@@ -80,12 +80,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let order = Bytes::from(order.to_string());
 
     println!(
-        "\n{} cores of {}, {} GiB, Linux {}, load {} before; {} clients and all servers on it together\n",
-        machine.cores,
-        machine.cpu,
-        machine.memory_gib,
-        machine.kernel,
-        machine.load,
+        "\n{machine}; {} clients and all servers on it together\n",
         arguments.clients
     );
     let before = service.memory_mib()?;

@@ -118,22 +118,18 @@ impl Projection {
             };
             until_written(write).boxed()
         });
-        let versions = stream::iter(versions.collect::<Vec<_>>())
-            .buffer_unordered(WRITES_AT_ONCE)
-            .collect::<()>();
         let released = released.into_iter().map(|ticket| {
             let write = || self.store.write_released(ticket);
             until_written(write).boxed()
         });
-        let released = stream::iter(released.collect::<Vec<_>>())
+        let one_by_one = stream::iter(versions.chain(released).collect::<Vec<_>>())
             .buffer_unordered(WRITES_AT_ONCE)
             .collect::<()>();
         futures::join!(
             until_written(|| self.store.write_reserved(&reserved)),
             until_written(|| self.store.write_paid(&paid)),
             until_written(|| self.store.write_ended(&ended)),
-            versions,
-            released,
+            one_by_one,
         );
     }
 }

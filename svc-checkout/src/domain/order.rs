@@ -190,8 +190,13 @@ impl Order {
 
     /// The time of the next decision about this order.
     pub fn next_update(&self, now: Timestamp) -> Timestamp {
-        now.max(self.updated_at + Duration::from_micros(1))
+        next_update(self.updated_at, now)
     }
+}
+
+/// The time of the next decision about an order that changed last at `updated_at`: rows are ordered by it, so it is later.
+pub fn next_update(updated_at: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(updated_at + Duration::from_micros(1))
 }
 
 /// UUIDv5 of order and attempt: a retry after a crash charges under the same id.

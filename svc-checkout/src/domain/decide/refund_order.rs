@@ -3,14 +3,13 @@
 //! A paid order has left the books, so the command brings its row. What the books still know outranks the row: an order
 //! that was refunded stays known as long as its event, since its row may be read before it shows the refund.
 
-use std::time::Duration;
-
 use platform::clock::Timestamp;
 
 use super::{Decision, end_reason, refuse_late, refuse_unpaid, remembered, repeat_by_row};
 use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{Answer, RefundOrder, Refusal};
 use crate::domain::fact::{Fact, RefundOwed, RefundedOrder};
+use crate::domain::order::next_update;
 use crate::planted::{Bug, planted};
 
 pub(super) fn decide(
@@ -37,7 +36,7 @@ pub(super) fn decide(
         payment_id: row.payment_id,
         reserved_at: row.reserved_at,
         reason: Some(end_reason(desk, command.event_id)),
-        at: now.max(row.updated_at + Duration::from_micros(1)),
+        at: next_update(row.updated_at, now),
     };
     // The seats of tickets that were given back are free already.
     let left = ended.lines_left();

@@ -3,8 +3,6 @@
 //! The order stays paid and goes on with its other tickets, if it has any; a refund pays all of it back and frees what is
 //! left. Which tickets were given back the books know as long as the event, since the row may be read before it shows that.
 
-use std::time::Duration;
-
 use platform::clock::Timestamp;
 
 use super::{Decision, refuse_late, refuse_unpaid, remembered, repeat_by_row};
@@ -12,7 +10,7 @@ use crate::domain::books::{CommandEffect, Desk};
 use crate::domain::command::{Answer, Refusal, ReleaseTicket};
 use crate::domain::event_book::EventBook;
 use crate::domain::fact::{Fact, TicketReleased};
-use crate::domain::order::{ReleasedTicket, line_of_ticket};
+use crate::domain::order::{ReleasedTicket, line_of_ticket, next_update};
 
 pub(super) fn decide(
     desk: &mut Desk<'_>,
@@ -57,7 +55,7 @@ pub(super) fn decide(
         user_id: row.user_id,
         version: ended.version,
         ticket,
-        at: now.max(row.updated_at + Duration::from_micros(1)),
+        at: next_update(row.updated_at, now),
     };
     ended.released.push(ticket);
     desk.put_ended(ended);

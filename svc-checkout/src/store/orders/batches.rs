@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use platform::cql::CqlError;
 use scylla::client::session::Session;
+use scylla::cluster::ClusterState;
 use scylla::routing::Token;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
@@ -30,6 +31,7 @@ pub(super) fn requests<R: SerializeRow>(
     statement: &PreparedStatement,
     rows: impl IntoIterator<Item = (usize, R)>,
 ) -> Result<Vec<Vec<R>>, CqlError> {
+    let cluster = session.get_cluster_state();
     let mut partitions: HashMap<i64, Partition<R>> = HashMap::new();
     for (bytes, row) in rows {
         let token = statement
@@ -39,7 +41,7 @@ pub(super) fn requests<R: SerializeRow>(
         let partition = partitions
             .entry(token.value())
             .or_insert_with(|| Partition {
-                nodes: nodes_of(session, statement, token),
+                nodes: nodes_of(&cluster, statement, token),
                 rows: Vec::new(),
             });
         partition.rows.push((bytes, row));
@@ -81,11 +83,10 @@ async fn send<R: SerializeRow>(
 }
 
 /// The nodes that have a partition, in an order of their own. None when the driver does not know them.
-fn nodes_of(session: &Session, statement: &PreparedStatement, token: Token) -> Vec<Uuid> {
+fn nodes_of(cluster: &ClusterState, statement: &PreparedStatement, token: Token) -> Vec<Uuid> {
     let Some(table) = statement.get_table_spec() else {
         return Vec::new();
     };
-    let cluster = session.get_cluster_state();
     let mut nodes: Vec<Uuid> = cluster
         .get_token_endpoints(table.ks_name(), table.table_name(), token)
         .into_iter()
