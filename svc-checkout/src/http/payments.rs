@@ -123,16 +123,16 @@ pub async fn pay(
             "this shop takes payments another way",
         ));
     }
-    let order = app
+    let purchase = app
         .orders
-        .find(id)
+        .purchase(id)
         .await
         .map_err(refusals::database)?
-        .filter(|order| order.user_id == caller.user_id)
+        .filter(|purchase| purchase.user_id == caller.user_id)
         .ok_or_else(|| Problem::new(Code::NotFound))?;
     let command = Command::StartPayment(StartPayment {
         command_id: command_id(id, &caller, "POST payment", key.as_ref()),
-        event_id: order.event_id,
+        event_id: purchase.event_id,
         order_id: id,
         user_id: caller.user_id,
         fingerprint: fingerprint(key.as_ref(), &body),

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::sync::Cache;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::DeserializeRow;
@@ -31,7 +33,13 @@ pub struct EventInfo {
 }
 
 /// Events by id; one whose snapshot has not arrived yet is missing.
-pub type Events = HashMap<Uuid, EventInfo>;
+pub type Events = HashMap<Uuid, Arc<EventInfo>>;
+
+/// A ticket may show for this long what its event was called before. On an on-sale night thousands of answers a second
+/// are of the same event.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+/// Events that are remembered, at most; each takes up some hundred bytes.
+const MAX_REMEMBERED: u64 = 10_000;
 
 #[derive(DeserializeRow)]
 struct EventRow {
@@ -49,6 +57,7 @@ pub struct EventStore {
     insert: PreparedStatement,
     delete: PreparedStatement,
     select: PreparedStatement,
+    remembered: Cache<Uuid, Arc<EventInfo>>,
 }
 
 impl EventStore {
@@ -69,6 +78,10 @@ impl EventStore {
                  FROM events WHERE event_id = ?",
             )
             .await?,
+            remembered: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
             session,
         })
     }
@@ -92,6 +105,7 @@ impl EventStore {
             version,
         );
         self.session.execute_unpaged(&self.insert, values).await?;
+        self.remembered.invalidate(&event_id);
         Ok(())
     }
 
@@ -100,20 +114,30 @@ impl EventStore {
         self.session
             .execute_unpaged(&self.delete, (event_id,))
             .await?;
+        self.remembered.invalidate(&event_id);
         Ok(())
     }
 
-    /// The event with this id.
-    pub async fn find(&self, event_id: Uuid) -> Result<Option<EventInfo>, CqlError> {
+    /// The event with this id, as it was at most a second ago.
+    async fn find(&self, event_id: Uuid) -> Result<Option<Arc<EventInfo>>, CqlError> {
+        if let Some(event) = self.remembered.get(&event_id) {
+            return Ok(Some(event));
+        }
         let row = cql::first_row::<EventRow>(&self.session, &self.select, (event_id,)).await?;
-        Ok(row.map(|row| EventInfo {
-            name: row.name,
-            starts_at: Timestamp::from_micros(row.starts_at),
-            time_zone: row.time_zone,
-            venue_name: row.venue_name,
-            venue_city: row.venue_city,
-            venue_address: row.venue_address,
-        }))
+        let event = row.map(|row| {
+            Arc::new(EventInfo {
+                name: row.name,
+                starts_at: Timestamp::from_micros(row.starts_at),
+                time_zone: row.time_zone,
+                venue_name: row.venue_name,
+                venue_city: row.venue_city,
+                venue_address: row.venue_address,
+            })
+        });
+        if let Some(event) = &event {
+            self.remembered.insert(event_id, Arc::clone(event));
+        }
+        Ok(event)
     }
 
     /// The events of those orders that have tickets.

@@ -40,13 +40,14 @@ pub async fn cancel(
     key: Option<IdempotencyKey>,
     _: NoBody,
 ) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
-    let order = app.orders.find(id).await.map_err(refusals::database)?;
-    let order = order
-        .filter(|order| order.user_id == caller.user_id)
+    let purchase = app.orders.purchase(id).await;
+    let purchase = purchase
+        .map_err(refusals::database)?
+        .filter(|purchase| purchase.user_id == caller.user_id)
         .ok_or_else(|| Problem::new(Code::NotFound))?;
     let command = Command::CancelOrder(CancelOrder {
         command_id: command_id(id, &caller, "POST cancel", key.as_ref()),
-        event_id: order.event_id,
+        event_id: purchase.event_id,
         order_id: id,
         user_id: caller.user_id,
         fingerprint: fingerprint(key.as_ref(), &()),
