@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{attendees, orders, payments, quantities, tickets, webhooks};
+use crate::http::{attendance, attendees, orders, payments, quantities, tickets, webhooks};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -29,6 +29,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(payments::pay))
         .merge(api_of_webhooks())
         .routes(routes!(tickets::list))
+        .routes(routes!(attendance::say))
         .routes(routes!(attendees::add))
         .routes(routes!(attendees::erase))
 }

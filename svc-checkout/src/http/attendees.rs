@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::beside::Beside;
 use super::idempotency::fingerprint;
 use super::placing::{UNKNOWN_EVENT_LOOK, UNKNOWN_EVENT_PATIENCE, submit};
 use super::refusals;
@@ -272,8 +273,7 @@ fn changing() -> Problem {
 }
 
 async fn guest_out(app: &App, guest: Guest, order: &Order) -> Result<GuestOut, Problem> {
-    let events = app.events.of_tickets([order]).await;
-    let events = events.map_err(refusals::database)?;
+    let beside = Beside::of(app, std::slice::from_ref(order)).await?;
     let ticket = order.tickets.first().ok_or_else(changing)?;
     Ok(GuestOut {
         id: guest.id,
@@ -282,6 +282,6 @@ async fn guest_out(app: &App, guest: Guest, order: &Order) -> Result<GuestOut, P
             email: person.email.as_str().to_owned(),
             phone: person.phone.map(|phone| phone.as_str().to_owned()),
         }),
-        ticket: ticket_out(order, ticket, &events, &app.ticket_signer),
+        ticket: ticket_out(order, ticket, &beside, &app.ticket_signer),
     })
 }

@@ -1,6 +1,8 @@
 //! The REST surface: one file per noun.
 
+pub mod attendance;
 pub mod attendees;
+pub mod beside;
 pub mod changes;
 pub mod cursor;
 pub mod idempotency;

@@ -1,5 +1,7 @@
 //! The tables of the keyspace.
 
+pub mod attendees;
+pub mod erased_users;
 pub mod events;
 pub mod guests;
 pub mod orders;
@@ -42,5 +44,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0008_released_tickets",
         text: include_str!("../../migrations/0008_released_tickets.cql"),
+    },
+    Migration {
+        name: "0009_attendees",
+        text: include_str!("../../migrations/0009_attendees.cql"),
     },
 ];

@@ -1,5 +1,7 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
+mod attendance;
+mod attendee_rows;
 mod audit;
 mod cancelled_events;
 mod commands;

@@ -15,7 +15,7 @@ use crate::crashes::database;
 /// As `infra/local/stack` names them.
 const KEYSPACES: [&str; 4] = ["identity", "catalog", "checkout", "mailer"];
 /// All but checkout.drain, which is empty for ever.
-const TOPICS: [&str; 13] = [
+const TOPICS: [&str; 14] = [
     "identity.users",
     "identity.mail",
     "identity.notices",
@@ -28,6 +28,7 @@ const TOPICS: [&str; 13] = [
     "checkout.state",
     "checkout.replies",
     "checkout.guests",
+    "checkout.attendees",
     "mailer.notifications",
 ];
 
