@@ -125,6 +125,8 @@ fn snapshot(attendee: &Attendee) -> Option<AttendeeSnapshot> {
     if attendee.is_erased {
         return None;
     }
+    let person = attendee.person.as_ref();
+    let phone = person.and_then(|person| person.phone.as_ref());
     Some(AttendeeSnapshot {
         ticket_id: attendee.ticket_id,
         event_id: attendee.event_id,
@@ -136,5 +138,8 @@ fn snapshot(attendee: &Attendee) -> Option<AttendeeSnapshot> {
             Attendance::Cancelled => record::Attendance::Cancelled,
         },
         changed_at: attendee.changed_at.as_micros(),
+        name: person.map(|person| person.name.as_str().to_owned()),
+        email: person.map(|person| person.email.as_str().to_owned()),
+        phone: phone.map(|phone| phone.as_str().to_owned()),
     })
 }

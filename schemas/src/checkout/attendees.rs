@@ -36,6 +36,12 @@ pub struct AttendeeSnapshot {
     pub attendance: Attendance,
     /// When it was said.
     pub changed_at: Micros,
+    /// Who comes, as the owner wrote it; `None` until somebody is named.
+    pub name: Option<String>,
+    /// E-mail address of who comes; `None` until somebody is named.
+    pub email: Option<String>,
+    /// Telephone number in E.164 of who comes; `None` where none is known.
+    pub phone: Option<String>,
 }
 
 record!(

@@ -1,8 +1,9 @@
-//! What the owner of a ticket says of who will come with it.
+//! What the owner of a ticket says of who will come with it: whether somebody does, and who it is.
 
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
+use super::guest::Person;
 use super::order::{Fingerprint, Order};
 
 /// Requests of one ticket that are remembered, so that their repeats change nothing. Nobody changes his mind so often
@@ -54,6 +55,8 @@ pub struct Attendee {
     pub version: i64,
     /// Whether somebody will come.
     pub attendance: Attendance,
+    /// Who it is; `None` until somebody is named.
+    pub person: Option<Person>,
     /// The last requests with their bodies, oldest first.
     pub operations: Vec<(Uuid, Fingerprint)>,
     /// When it was said.
@@ -72,6 +75,7 @@ impl Attendee {
             user_id: order.user_id,
             version: 0,
             attendance: Attendance::Pending,
+            person: None,
             operations: Vec::new(),
             changed_at: order.updated_at,
             is_erased: false,
@@ -104,6 +108,16 @@ impl Attendee {
             ..self.clone()
         }
     }
+
+    /// After the owner has named somebody.
+    pub fn name(&self, person: Person, now: Timestamp) -> Self {
+        Self {
+            version: self.version + 1,
+            person: Some(person),
+            changed_at: now.max(self.changed_at),
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +133,7 @@ mod tests {
             user_id: Uuid::from_u128(4),
             version: 0,
             attendance: Attendance::Pending,
+            person: None,
             operations: Vec::new(),
             changed_at: Timestamp::from_seconds(5),
             is_erased: false,

@@ -12,16 +12,14 @@ use uuid::Uuid;
 use super::beside::Beside;
 use super::changes::{ROW_LOOK, ROW_PATIENCE, command_id};
 use super::idempotency::fingerprint;
+use super::own_ticket::{change, changing, find, order_of, said_of, ticket_of};
 use super::refusals;
 use super::shapes::{TicketOut, ticket_out};
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::attendee::{Attendance, Attendee};
 use crate::domain::command::{Answer, Command, OrderRow, Refusal, ReleaseTicket};
-use crate::domain::order::{Fingerprint, Order, Status, Ticket};
-
-/// Somebody else may say something of the same ticket in the same moment; so often in a row nobody does.
-const MAX_TRIES: usize = 8;
+use crate::domain::order::{Fingerprint, Order, Status};
 
 /// Whether somebody will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,42 +102,18 @@ pub async fn say(
     if order.status != Status::Paid || (is_released && !is_cancelled) {
         return Err(Problem::new(Code::Revoked));
     }
-    written(&app, &order, &wish).await?;
+    change(&app, &order, id, |said| {
+        // Of a ticket that was given back nothing else can be said any more.
+        let is_final = is_released && said.attendance == wish.attendance;
+        Ok(if is_repeat(said, &wish)? || is_final {
+            None
+        } else {
+            let operation = (wish.operation_id, wish.fingerprint);
+            Some(said.say(wish.attendance, operation, Timestamp::now()))
+        })
+    })
+    .await?;
     shown(&app, &order, id).await
-}
-
-/// The order of a ticket of the caller's: nobody else's tickets are there. A token outlives its user by some minutes.
-async fn order_of(app: &App, caller: &Caller, ticket_id: Uuid) -> Result<Order, Problem> {
-    let is_erased = app.attendees.erased_users.has(caller.user_id).await;
-    if is_erased.map_err(refusals::database)? {
-        return Err(Problem::new(Code::NotFound));
-    }
-    let order_id = app.orders.order_of_ticket(caller.user_id, ticket_id).await;
-    match order_id.map_err(refusals::database)? {
-        Some(order_id) => find(app, order_id).await,
-        None => Err(Problem::new(Code::NotFound)),
-    }
-}
-
-async fn find(app: &App, order_id: Uuid) -> Result<Order, Problem> {
-    let order = app.orders.find(order_id).await;
-    let order = order.map_err(refusals::database)?;
-    order.ok_or_else(|| Problem::new(Code::NotFound))
-}
-
-fn ticket_of(order: &Order, id: Uuid) -> Result<&Ticket, Problem> {
-    let mut tickets = order.tickets.iter();
-    let ticket = tickets.find(|ticket| ticket.id == id);
-    ticket.ok_or_else(|| Problem::new(Code::NotFound))
-}
-
-async fn said_of(app: &App, order: &Order, ticket_id: Uuid) -> Result<Attendee, Problem> {
-    let said = app.attendees.attendees.find(order.id, ticket_id).await;
-    match said.map_err(refusals::database)? {
-        Some(said) if said.is_erased => Err(Problem::new(Code::NotFound)),
-        Some(said) => Ok(said),
-        None => Ok(Attendee::unknown(order, ticket_id)),
-    }
 }
 
 /// Whether this request had its effect before. Its key with another body is another wish.
@@ -200,37 +174,6 @@ async fn dead(app: &App, order_id: Uuid, ticket_id: Uuid) -> Result<Order, Probl
         }
         tokio::time::sleep(ROW_LOOK).await;
     }
-}
-
-/// Writes down and publishes what was said.
-async fn written(app: &App, order: &Order, wish: &Wish) -> Result<(), Problem> {
-    let list = &app.attendees;
-    let intent = list.intents.begin(order.id).await;
-    let intent = intent.map_err(refusals::database)?;
-    // Of a ticket that was given back nothing else can be said any more.
-    let is_final = ticket_of(order, wish.ticket_id)?.released;
-    for _ in 0..MAX_TRIES {
-        let said = said_of(app, order, wish.ticket_id).await?;
-        let is_said = is_final && said.attendance == wish.attendance;
-        let is_written = is_repeat(&said, wish)? || is_said || {
-            let operation = (wish.operation_id, wish.fingerprint);
-            let said = said.say(wish.attendance, operation, Timestamp::now());
-            let put = list.attendees.put(&said).await;
-            put.map_err(refusals::database)?
-        };
-        if is_written {
-            let settled = list.intents.settle(&**list, intent).await;
-            return settled.map_err(Problem::unavailable);
-        }
-    }
-    // The intent stays: what the others have said is published again, which changes nothing.
-    Err(changing())
-}
-
-fn changing() -> Problem {
-    Problem::new(Code::Unavailable)
-        .detail("the ticket is changing")
-        .retry_after(1)
 }
 
 async fn shown(app: &App, order: &Order, id: Uuid) -> Result<axum::Json<TicketOut>, Problem> {

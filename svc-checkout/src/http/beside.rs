@@ -5,7 +5,7 @@ use platform::http::Problem;
 use super::refusals;
 use crate::app::App;
 use crate::domain::order::Order;
-use crate::store::attendees::Attendances;
+use crate::store::attendees::SaidOfTickets;
 use crate::store::events::Events;
 
 /// What tickets show that does not stand in their order's row.
@@ -13,8 +13,8 @@ use crate::store::events::Events;
 pub struct Beside {
     /// What they are for.
     pub events: Events,
-    /// Who said of which that somebody will come, or nobody.
-    pub attendances: Attendances,
+    /// Whether somebody comes with which, and who.
+    pub said: SaidOfTickets,
 }
 
 impl Beside {
@@ -24,11 +24,8 @@ impl Beside {
             app.events.of_tickets(orders),
             app.attendees.attendees.of_tickets(orders)
         );
-        let (events, attendances) = read.map_err(refusals::database)?;
-        Ok(Self {
-            events,
-            attendances,
-        })
+        let (events, said) = read.map_err(refusals::database)?;
+        Ok(Self { events, said })
     }
 
     /// Of tickets that were issued just now: nobody has said anything of them.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::beside::Beside;
 use crate::domain::attendee::Attendance;
+use crate::domain::guest::Person;
 use crate::domain::order::{Order, Status, Ticket};
 use crate::ticket_code::TicketSigner;
 
@@ -108,6 +109,17 @@ pub struct AttendeeOut {
     pub phone: Option<String>,
 }
 
+impl From<&Person> for AttendeeOut {
+    fn from(person: &Person) -> Self {
+        let phone = person.phone.as_ref();
+        Self {
+            name: person.name.as_str().to_owned(),
+            email: person.email.as_str().to_owned(),
+            phone: phone.map(|phone| phone.as_str().to_owned()),
+        }
+    }
+}
+
 /// What a ticket says of its event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TicketEvent)]
@@ -176,6 +188,7 @@ pub fn ticket_out(
     beside: &Beside,
     signer: &TicketSigner,
 ) -> TicketOut {
+    let said = beside.said.get(&ticket.id);
     TicketOut {
         id: ticket.id,
         number: ticket.number,
@@ -203,11 +216,11 @@ pub fn ticket_out(
             _ => "revoked",
         },
         code: signer.sign(order.event_id, ticket),
-        attendee: None,
-        attendance: match beside.attendances.get(&ticket.id) {
+        attendee: said.and_then(|said| said.person.as_ref().map(AttendeeOut::from)),
+        attendance: match said {
             // Nobody can come with it, whatever was said in the same moment.
             _ if ticket.released => Attendance::Cancelled,
-            Some(said) => *said,
+            Some(said) => said.attendance,
             None => Attendance::Pending,
         }
         .as_str(),

@@ -11,26 +11,38 @@ use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
+use super::persons;
 use crate::domain::attendee::{Attendance, Attendee};
+use crate::domain::guest::Person;
 use crate::domain::order::Order;
 
 /// Orders of one page whose rows are read at once.
 const READS_AT_ONCE: usize = 16;
 
-const INSERT: &str = "INSERT INTO attendees (attendance, operations, changed_at, version, order_id, ticket_id, event_id, \
-    user_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
-const UPDATE: &str = "UPDATE attendees SET attendance = ?, operations = ?, changed_at = ?, version = ? \
-    WHERE order_id = ? AND ticket_id = ? IF version = ?";
-const ERASE: &str = "UPDATE attendees SET attendance = null, operations = null, version = ? \
-    WHERE order_id = ? AND ticket_id = ? IF version = ?";
-const OF_ORDER: &str = "SELECT ticket_id, event_id, user_id, version, attendance, operations, changed_at FROM attendees \
-    WHERE order_id = ?";
-const FIND: &str = "SELECT ticket_id, event_id, user_id, version, attendance, operations, changed_at FROM attendees \
-    WHERE order_id = ? AND ticket_id = ?";
-const ATTENDANCES: &str = "SELECT ticket_id, attendance FROM attendees WHERE order_id = ?";
+const INSERT: &str = "INSERT INTO attendees (attendance, name, email, phone, operations, changed_at, version, \
+    order_id, ticket_id, event_id, user_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+const UPDATE: &str = "UPDATE attendees SET attendance = ?, name = ?, email = ?, phone = ?, operations = ?, \
+    changed_at = ?, version = ? WHERE order_id = ? AND ticket_id = ? IF version = ?";
+const ERASE: &str = "UPDATE attendees SET attendance = null, name = null, email = null, phone = null, \
+    operations = null, version = ? WHERE order_id = ? AND ticket_id = ? IF version = ?";
+const OF_ORDER: &str = "SELECT ticket_id, event_id, user_id, version, attendance, name, email, phone, operations, \
+    changed_at FROM attendees WHERE order_id = ?";
+const FIND: &str = "SELECT ticket_id, event_id, user_id, version, attendance, name, email, phone, operations, \
+    changed_at FROM attendees WHERE order_id = ? AND ticket_id = ?";
+const SAID: &str =
+    "SELECT ticket_id, attendance, name, email, phone FROM attendees WHERE order_id = ?";
 
-/// Whether somebody will come, by ticket; one that is missing is pending.
-pub type Attendances = HashMap<Uuid, Attendance>;
+/// What tickets show of what was said of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Whether somebody will come.
+    pub attendance: Attendance,
+    /// Who it is.
+    pub person: Option<Person>,
+}
+
+/// By ticket; of one that is missing nothing was said.
+pub type SaidOfTickets = HashMap<Uuid, Said>;
 
 /// Reads and writes attendees.
 pub struct AttendeeStore {
@@ -40,7 +52,7 @@ pub struct AttendeeStore {
     erase: PreparedStatement,
     find: PreparedStatement,
     of_order: PreparedStatement,
-    attendances: PreparedStatement,
+    said: PreparedStatement,
 }
 
 impl AttendeeStore {
@@ -52,7 +64,7 @@ impl AttendeeStore {
             erase: cql::prepare_lwt(&session, ERASE).await?,
             find: cql::prepare_serial_read(&session, FIND).await?,
             of_order: cql::prepare_serial_read(&session, OF_ORDER).await?,
-            attendances: cql::prepare(&session, ATTENDANCES).await?,
+            said: cql::prepare(&session, SAID).await?,
             session,
         })
     }
@@ -79,23 +91,28 @@ impl AttendeeStore {
     pub async fn of_tickets<'a>(
         &self,
         orders: impl IntoIterator<Item = &'a Order>,
-    ) -> Result<Attendances, CqlError> {
+    ) -> Result<SaidOfTickets, CqlError> {
         let with_tickets = orders.into_iter().filter(|order| !order.tickets.is_empty());
         let ids: Vec<Uuid> = with_tickets.map(|order| order.id).collect();
         stream::iter(ids)
-            .map(|id| self.attendances_of(id))
+            .map(|id| self.said_of(id))
             .buffer_unordered(READS_AT_ONCE)
             .try_concat()
             .await
     }
 
-    async fn attendances_of(&self, order_id: Uuid) -> Result<Attendances, CqlError> {
-        type Row = (Uuid, Option<String>);
-        let rows = cql::rows::<Row>(&self.session, &self.attendances, (order_id,)).await?;
-        rows.into_iter()
-            .filter_map(|(ticket_id, text)| Some((ticket_id, text?)))
-            .map(|(ticket_id, text)| Ok((ticket_id, attendance(&text)?)))
-            .collect()
+    async fn said_of(&self, order_id: Uuid) -> Result<SaidOfTickets, CqlError> {
+        let rows = cql::rows::<SaidRow>(&self.session, &self.said, (order_id,)).await?;
+        let said = rows.into_iter().filter_map(|row| {
+            let text = row.attendance.as_deref()?;
+            let columns = (
+                row.name.as_deref(),
+                row.email.as_deref(),
+                row.phone.as_deref(),
+            );
+            Some(said(row.ticket_id, text, columns).map(|said| (row.ticket_id, said)))
+        });
+        said.collect()
     }
 
     /// Writes what was said, the version after the one before. False: something else was said meanwhile.
@@ -105,13 +122,17 @@ impl AttendeeStore {
             .iter()
             .map(|(id, fingerprint)| (*id, &fingerprint[..]))
             .collect();
-        let said = (attendee.attendance.as_str(), operations);
+        let attendance = attendee.attendance.as_str();
+        let (name, email, phone) = persons::columns(attendee.person.as_ref());
         let (changed_at, version) = (attendee.changed_at.as_micros(), attendee.version);
         let (order_id, ticket_id) = (attendee.order_id, attendee.ticket_id);
         let answer = if version == 1 {
             let values = (
-                said.0,
-                said.1,
+                attendance,
+                name,
+                email,
+                phone,
+                operations,
                 changed_at,
                 version,
                 order_id,
@@ -122,8 +143,11 @@ impl AttendeeStore {
             self.session.execute_unpaged(&self.insert, values).await?
         } else {
             let values = (
-                said.0,
-                said.1,
+                attendance,
+                name,
+                email,
+                phone,
+                operations,
                 changed_at,
                 version,
                 order_id,
@@ -144,12 +168,24 @@ impl AttendeeStore {
 }
 
 #[derive(DeserializeRow)]
+struct SaidRow {
+    ticket_id: Uuid,
+    attendance: Option<String>,
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+}
+
+#[derive(DeserializeRow)]
 struct AttendeeRow {
     ticket_id: Uuid,
     event_id: Uuid,
     user_id: Uuid,
     version: i64,
     attendance: Option<String>,
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
     operations: Option<Vec<(Uuid, Vec<u8>)>>,
     changed_at: i64,
 }
@@ -163,21 +199,34 @@ impl AttendeeRow {
             Ok((id, body))
         };
         let operations = self.operations.into_iter().flatten().map(operation);
-        let said = self.attendance.as_deref().map(attendance).transpose()?;
+        let columns = (
+            self.name.as_deref(),
+            self.email.as_deref(),
+            self.phone.as_deref(),
+        );
+        let text = self.attendance.as_deref();
+        let said = text.map(|text| said(self.ticket_id, text, columns));
+        let said = said.transpose()?;
+        let is_erased = said.is_none();
+        let Said { attendance, person } = said.unwrap_or_default();
         Ok(Attendee {
             ticket_id: self.ticket_id,
             order_id,
             event_id: self.event_id,
             user_id: self.user_id,
             version: self.version,
-            attendance: said.unwrap_or_default(),
+            attendance,
+            person,
             operations: operations.collect::<Result<_, CqlError>>()?,
             changed_at: Timestamp::from_micros(self.changed_at),
-            is_erased: said.is_none(),
+            is_erased,
         })
     }
 }
 
-fn attendance(text: &str) -> Result<Attendance, CqlError> {
-    Attendance::parse(text).ok_or_else(|| CqlError::Answer(format!("attendance {text:?}")))
+fn said(ticket_id: Uuid, text: &str, columns: persons::Columns<'_>) -> Result<Said, CqlError> {
+    let bad = |what: String| CqlError::Answer(format!("attendee of ticket {ticket_id}: {what}"));
+    let person = persons::read(columns).map_err(|error| bad(format!("{error} expected")))?;
+    let attendance = Attendance::parse(text).ok_or_else(|| bad(format!("attendance {text:?}")))?;
+    Ok(Said { attendance, person })
 }

@@ -5,6 +5,7 @@ pub mod erased_users;
 pub mod events;
 pub mod guests;
 pub mod orders;
+mod persons;
 pub mod simulated_charges;
 pub mod stripe_payments;
 
@@ -48,5 +49,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0009_attendees",
         text: include_str!("../../migrations/0009_attendees.cql"),
+    },
+    Migration {
+        name: "0010_attendee_names",
+        text: include_str!("../../migrations/0010_attendee_names.cql"),
     },
 ];

@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// The newest record of a ticket on checkout.attendees.
-    async fn published(&self, ticket: Uuid) -> anyhow::Result<AttendeeSnapshot> {
+    pub(crate) async fn published(&self, ticket: Uuid) -> anyhow::Result<AttendeeSnapshot> {
         let all = self.stack.all_records(CHECKOUT_ATTENDEES.name).await?;
         let mut newest_first = all.iter().rev();
         let newest = newest_first.find(|record| record.key == ticket.to_string());

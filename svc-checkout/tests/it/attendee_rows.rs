@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use e2e::records::SeenRecord;
-use e2e::users::id_of;
+use e2e::users::{fresh_email, id_of};
 use e2e::wait::SOON;
 use e2e::{Role, TicketType, eventually};
 use platform::clock::Timestamp;
@@ -13,6 +13,7 @@ use platform::ids::new_id;
 use schemas::checkout::{self as record, AttendeeSnapshot};
 use schemas::topics::CHECKOUT_ATTENDEES;
 use scylla::client::session::Session;
+use serde_json::json;
 use svc_checkout::domain::attendee::{Attendance, Attendee};
 use svc_checkout::store::attendees::AttendeeStore;
 use svc_checkout::store::erased_users::ErasedUserStore;
@@ -57,7 +58,10 @@ impl Rows {
         let row = self.attendees.find(order, ticket).await?;
         let row = row.context("a row that says no more")?;
         ensure!(row.is_erased && row.operations.is_empty(), "{row:?}");
-        ensure!(row.attendance == Attendance::Pending, "{row:?}");
+        ensure!(
+            row.attendance == Attendance::Pending && row.person.is_none(),
+            "{row:?}"
+        );
         Ok(())
     }
 }
@@ -103,6 +107,9 @@ async fn what_an_erased_owner_said_is_gone_and_the_ticket_stays() -> anyhow::Res
     let (said, silent) = (id_of(&paid["tickets"][0])?, id_of(&paid["tickets"][1])?);
     let confirm = |ticket| scene.say(&scene.buyer, ticket, "confirmed").send();
     confirm(said).await?.expect(200)?;
+    let ada = json!({"name": "Ada Lovelace", "email": fresh_email("ada"), "phone": "+33612345678"});
+    let named = scene.name(&scene.buyer, said, &ada).if_match("*");
+    named.send().await?.expect(200)?;
     scene.erase_buyer().await?;
     eventually(SOON, "a tombstone", async || {
         let records = scene.records_of(said).await?;
@@ -115,6 +122,10 @@ async fn what_an_erased_owner_said_is_gone_and_the_ticket_stays() -> anyhow::Res
     // The access token is still good, and names nobody.
     for ticket in [said, silent] {
         confirm(ticket).await?.expect_problem(404, "not-found")?;
+        let read = scene.attendee(&scene.buyer, ticket).send().await?;
+        read.expect_problem(404, "not-found")?;
+        let named = scene.name(&scene.buyer, ticket, &ada).if_match("*");
+        named.send().await?.expect_problem(404, "not-found")?;
     }
     ensure!(rows.attendees.find(order, silent).await?.is_none());
     let support = scene.stack.user(&[Role::Support]).await?;
@@ -123,6 +134,7 @@ async fn what_an_erased_owner_said_is_gone_and_the_ticket_stays() -> anyhow::Res
     for ticket in [&shown["tickets"][0], &shown["tickets"][1]] {
         ensure!(ticket["status"] == "valid", "{shown}");
         ensure!(ticket["attendance"] == "pending", "{shown}");
+        ensure!(ticket["attendee"].is_null(), "{shown}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
 mod attendance;
+mod attendee;
 mod attendee_rows;
 mod audit;
 mod cancelled_events;
