@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use schemas::topics::{
-    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_GUESTS,
-    CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK,
-    IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS, Kind, MAILER_NOTIFICATIONS, Partitions, Topic,
+    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_ATTENDEES, CHECKOUT_COMMANDS, CHECKOUT_DRAIN,
+    CHECKOUT_GUESTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE,
+    CHECKOUT_STOCK, IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS, Kind, MAILER_NOTIFICATIONS,
+    Partitions, Topic,
 };
 use serde_json::{Map, Value, json};
 
@@ -42,7 +43,12 @@ const EVENT_OR_VOUCHER: &str = "event_id, of vouchers <event_id>/voucher/<code>"
 
 /// Every topic but those of dead letters, which each consumer has for each of its sources.
 const CHANNELS: &[Channel] = &[
-    channel(IDENTITY_USERS, "user_id", "svc-identity", &[MAILER]),
+    channel(
+        IDENTITY_USERS,
+        "user_id",
+        "svc-identity",
+        &[CHECKOUT, MAILER],
+    ),
     channel(IDENTITY_MAIL, "user_id", "svc-identity", &[MAILER]),
     channel(IDENTITY_NOTICES, "user_id", "svc-identity", &[MAILER]),
     channel(
@@ -55,6 +61,7 @@ const CHANNELS: &[Channel] = &[
     channel(CHECKOUT_COMMANDS, "event_id", CHECKOUT, &[CHECKOUT]),
     channel(CHECKOUT_ORDERS, "order_id", CHECKOUT, &[CHECKOUT, MAILER]),
     channel(CHECKOUT_PAYMENTS, "order_id", CHECKOUT, &[CHECKOUT, MAILER]),
+    channel(CHECKOUT_ATTENDEES, "ticket_id", CHECKOUT, &[]),
     channel(CHECKOUT_GUESTS, "guest_id", CHECKOUT, &[MAILER]),
     channel(
         CHECKOUT_STOCK,

@@ -86,6 +86,12 @@ pub const CHECKOUT_STATE: Topic = topic("checkout.state", Kind::StateTable, Part
 /// Guests: buyers without an account.
 pub const CHECKOUT_GUESTS: Topic =
     topic("checkout.guests", Kind::PersonalTable, Partitions::ByEvent);
+/// Who comes with which ticket.
+pub const CHECKOUT_ATTENDEES: Topic = topic(
+    "checkout.attendees",
+    Kind::PersonalTable,
+    Partitions::ByEvent,
+);
 /// Never holds a record: a leaving box office subscribes to it to hand its partitions over.
 pub const CHECKOUT_DRAIN: Topic = topic(
     "checkout.drain",

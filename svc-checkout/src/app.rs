@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use platform::auth::Verifier;
 use platform::limit::Buckets;
 
+use crate::attendee_topic::AttendeeTopic;
 use crate::box_office::client::BoxOffice;
 use crate::box_office::inventory::InventoryTable;
 use crate::box_office::memory::Memory;
@@ -39,6 +40,8 @@ pub struct App {
     pub orders: Arc<OrderStore>,
     /// What tickets say of their events.
     pub events: Arc<EventStore>,
+    /// Who comes with which ticket.
+    pub attendees: Arc<AttendeeTopic>,
     /// Who the buyers without an account are.
     pub guests: Arc<GuestTopic>,
     /// Payments.

@@ -1,6 +1,7 @@
 //! Orders, payments and tickets. The heart is [`box_office`]; [`domain`] has its rules.
 
 pub mod app;
+pub mod attendee_topic;
 pub mod audit;
 pub mod box_office;
 pub mod config;
@@ -25,17 +26,18 @@ use platform::avro::{DecodeError, Registry};
 use platform::cql;
 use platform::http::{admin, server};
 use platform::intent::Intents;
-use platform::kafka::consumer::{self, ConsumerSpec};
+use platform::kafka::consumer::{self, ConsumerSpec, Handler};
 use platform::kafka::producer::Producer;
 use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
 use platform::limit::Buckets;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
-use schemas::checkout::{CommandReply, GuestSnapshot};
+use schemas::checkout::{AttendeeSnapshot, CommandReply, GuestSnapshot};
 use schemas::topics::{
-    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_COMMANDS, CHECKOUT_DRAIN, CHECKOUT_GUESTS,
-    CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE, CHECKOUT_STOCK, Topic,
+    CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_ATTENDEES, CHECKOUT_COMMANDS, CHECKOUT_DRAIN,
+    CHECKOUT_GUESTS, CHECKOUT_ORDERS, CHECKOUT_PAYMENTS, CHECKOUT_REPLIES, CHECKOUT_STATE,
+    CHECKOUT_STOCK, IDENTITY_USERS, Topic,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -43,6 +45,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use app::App;
+use attendee_topic::AttendeeTopic;
 use box_office::changelog::Changelog;
 use box_office::client::BoxOffice;
 use box_office::commands::CommandEncoders;
@@ -62,6 +65,8 @@ use payment::stripe::client::Client;
 use payment::stripe::signature::Signatures;
 use payment::stripe::webhook::Webhooks;
 use payment::{Cashier, Provider, Simulated, Stripe};
+use store::attendees::AttendeeStore;
+use store::erased_users::ErasedUserStore;
 use store::events::EventStore;
 use store::guests::GuestStore;
 use store::orders::OrderStore;
@@ -79,6 +84,7 @@ const OWN_TOPICS: &[Topic] = &[
     CHECKOUT_DRAIN,
     CHECKOUT_REPLIES,
     CHECKOUT_GUESTS,
+    CHECKOUT_ATTENDEES,
 ];
 
 /// Creates tables and topics and registers the records.
@@ -90,12 +96,19 @@ pub async fn migrate(config: &StoresConfig) -> anyhow::Result<()> {
     Changelog::register(&registry).await?;
     registry.register::<CommandReply>().await?;
     registry.register::<GuestSnapshot>().await?;
+    registry.register::<AttendeeSnapshot>().await?;
     topics::create(&config.kafka, OWN_TOPICS).await?;
     topics::create_dead_letters(&config.kafka, &[CHECKOUT_COMMANDS], box_office::GROUP).await?;
     topics::create_dead_letters(
         &config.kafka,
         &[CATALOG_EVENTS],
         consume::catalog_events::GROUP,
+    )
+    .await?;
+    topics::create_dead_letters(
+        &config.kafka,
+        &[IDENTITY_USERS],
+        consume::identity_users::GROUP,
     )
     .await?;
     Ok(())
@@ -123,7 +136,10 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     topics::verify(&config.kafka, OWN_TOPICS)?;
-    topics::verify(&config.kafka, &[CATALOG_EVENTS, CATALOG_INVENTORY])?;
+    topics::verify(
+        &config.kafka,
+        &[CATALOG_EVENTS, CATALOG_INVENTORY, IDENTITY_USERS],
+    )?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     let ticket_signer = Arc::new(TicketSigner::new(&config.ticket_signing_key)?);
     let session = cql::connect(&config.cql).await?;
@@ -207,7 +223,21 @@ pub async fn run(
         box_office: Arc::clone(&box_office),
     };
     tasks.spawn(refunds_of_events.run(background.clone()));
-    spawn_events(&mut tasks, &config, &registry, &events, background);
+    let of_catalog = consume::catalog_events::CatalogEvents {
+        events: Arc::clone(&events),
+    };
+    spawn_consumer(
+        &mut tasks,
+        &config,
+        &registry,
+        ConsumerSpec {
+            group: consume::catalog_events::GROUP.into(),
+            topics: vec![CATALOG_EVENTS.name],
+            personal: false,
+        },
+        of_catalog,
+        background.clone(),
+    );
 
     let producer = Producer::new(&config.kafka.brokers, &config.engine.instance_name)?;
     let guests = Arc::new(GuestTopic {
@@ -222,6 +252,34 @@ pub async fn run(
         Arc::clone(&guests),
         shutdown.token(),
     ));
+    let attendees = Arc::new(AttendeeTopic {
+        producer: producer.clone(),
+        encoder: registry.register().await?,
+        event_partitions: config.kafka.event_partitions,
+        attendees: AttendeeStore::new(Arc::clone(&session)).await?,
+        orders: Arc::clone(&orders),
+        erased_users: ErasedUserStore::new(Arc::clone(&session)).await?,
+        intents: Intents::in_table(Arc::clone(&session), "attendee_intents").await?,
+    });
+    tasks.spawn(jobs::publish_attendees::run(
+        Arc::clone(&attendees),
+        shutdown.token(),
+    ));
+    let of_identity = consume::identity_users::IdentityUsers {
+        attendees: Arc::clone(&attendees),
+    };
+    spawn_consumer(
+        &mut tasks,
+        &config,
+        &registry,
+        ConsumerSpec {
+            group: consume::identity_users::GROUP.into(),
+            topics: vec![IDENTITY_USERS.name],
+            personal: true,
+        },
+        of_identity,
+        background,
+    );
 
     let (committed, batches) = mpsc::channel(BACKLOG + RESERVE);
     let projector = tokio::spawn(projector::run(
@@ -284,6 +342,7 @@ pub async fn run(
         voucher_guesses: Arc::new(Buckets::new("voucher-guesses", config.voucher_guesses)),
         orders,
         events,
+        attendees,
         guests,
         cashier,
         stripe_webhooks,
@@ -355,25 +414,21 @@ fn spawn_table(
     });
 }
 
-fn spawn_events(
+/// Reads topics as a group until `stop`, handing each record to `handler`.
+fn spawn_consumer(
     tasks: &mut tokio::task::JoinSet<()>,
     config: &Config,
     registry: &Registry,
-    events: &Arc<EventStore>,
+    spec: ConsumerSpec,
+    handler: impl Handler,
     stop: CancellationToken,
 ) {
     let (kafka, registry) = (config.kafka.clone(), registry.clone());
-    let handler = Arc::new(consume::catalog_events::CatalogEvents {
-        events: Arc::clone(events),
-    });
+    let group = spec.group.clone();
     tasks.spawn(async move {
-        let spec = ConsumerSpec {
-            group: consume::catalog_events::GROUP.into(),
-            topics: vec![CATALOG_EVENTS.name],
-            personal: false,
-        };
-        if let Err(error) = consumer::run(&kafka, &registry, spec, handler, stop).await {
-            tracing::error!(error = ?error, "catalog.events");
+        let read = consumer::run(&kafka, &registry, spec, Arc::new(handler), stop);
+        if let Err(error) = read.await {
+            tracing::error!(error = ?error, group, "topics not read");
         }
     });
 }

@@ -10,7 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{attendees, orders, payments, quantities, tickets, webhooks};
+use crate::http::{
+    attendance, attendee, attendees, orders, payments, quantities, tickets, webhooks,
+};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -29,6 +31,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(payments::pay))
         .merge(api_of_webhooks())
         .routes(routes!(tickets::list))
+        .routes(routes!(attendance::say))
+        .routes(routes!(attendee::get, attendee::put))
         .routes(routes!(attendees::add))
         .routes(routes!(attendees::erase))
 }

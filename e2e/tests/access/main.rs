@@ -73,6 +73,10 @@ async fn body(world: &World, call: &str, thing: Thing) -> anyhow::Result<Value> 
         "POST /v1/orders/{id}/payment" => {
             json!({"method": {"type": "simulated", "card": orders::CARD_PAID}})
         }
+        "POST /v1/tickets/{id}/attendance" => json!({"status": "confirmed"}),
+        "PUT /v1/tickets/{id}/attendee" => {
+            json!({"name": "Ada Lovelace", "email": "ada@example.com"})
+        }
         _ => Value::Null,
     })
 }

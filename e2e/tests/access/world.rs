@@ -82,13 +82,8 @@ impl World {
                 (event, ticket_type)
             }
             "an order" => (self.order().await?, nothing),
-            "a paid order" => {
-                let order = self.order().await?;
-                let buyer = self.caller(CUSTOMER)?;
-                let paid = orders::pay(self.stack.checkout(), buyer, order, orders::CARD_PAID);
-                paid.send().await?.expect(200)?;
-                (order, nothing)
-            }
+            "a paid order" => (id_of(&self.paid().await?)?, nothing),
+            "a ticket" => (id_of(&self.paid().await?["tickets"][0])?, nothing),
             "a mail" => (self.mail().await?, nothing),
             "a case" => (self.case().await?, nothing),
             "a user" => (self.stack.customer().await?.id, nothing),
@@ -116,6 +111,12 @@ impl World {
         let buyer = self.caller(CUSTOMER)?;
         let order = orders::place(self.stack.checkout(), buyer, self.on_sale.id, &lines);
         id_of(&order.send().await?.expect(201)?)
+    }
+
+    async fn paid(&self) -> anyhow::Result<Value> {
+        let (order, buyer) = (self.order().await?, self.caller(CUSTOMER)?);
+        let paid = orders::pay(self.stack.checkout(), buyer, order, orders::CARD_PAID);
+        paid.send().await?.expect(200)
     }
 
     async fn case(&self) -> anyhow::Result<Uuid> {

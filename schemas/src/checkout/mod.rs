@@ -1,5 +1,6 @@
 //! Records of svc-checkout, a file per topic.
 
+mod attendees;
 mod commands;
 mod guests;
 mod orders;
@@ -8,6 +9,7 @@ mod replies;
 mod state;
 mod stock;
 
+pub use attendees::*;
 pub use commands::*;
 pub use guests::*;
 pub use orders::*;

@@ -3,3 +3,4 @@
 pub mod catalog_events;
 pub mod catalog_inventory;
 pub mod checkout_stock;
+pub mod identity_users;

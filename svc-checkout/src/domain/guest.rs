@@ -37,7 +37,7 @@ impl Standing {
 /// Who somebody is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// As the organizer wrote it.
+    /// As it was written.
     pub name: Name,
     /// Where mail goes.
     pub email: Email,

@@ -4,6 +4,7 @@
 //! of one partition through a [`Desk`](books::Desk), which keeps its changes apart, so that a
 //! batch is taken over as a whole or dropped as a whole.
 
+pub mod attendee;
 pub mod books;
 pub mod command;
 pub mod decide;

@@ -9,23 +9,21 @@ use platform::clock::Timestamp;
 use platform::http::{Code, IdempotencyKey, Json, Path, Problem};
 use platform::ids::{derived_id, new_id};
 use platform::intent::Intent;
-use platform::person::NotAllowed;
-use platform::person::email::Email;
-use platform::person::name::Name;
-use platform::person::phone::Phone;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::beside::Beside;
 use super::idempotency::fingerprint;
+use super::persons::person;
 use super::placing::{UNKNOWN_EVENT_LOOK, UNKNOWN_EVENT_PATIENCE, submit};
 use super::refusals;
 use super::shapes::{AttendeeOut, TicketOut, ticket_out};
 use crate::app::App;
 use crate::box_office::client::BoxOffice;
 use crate::domain::command::{Command, PlaceOrder};
-use crate::domain::guest::{Guest, Person, Standing};
+use crate::domain::guest::{Guest, Standing};
 use crate::domain::order::{Order, Status};
 
 /// Somebody for the guest list.
@@ -60,24 +58,6 @@ pub struct GuestOut {
     pub ticket: TicketOut,
 }
 
-impl GuestIn {
-    fn person(&self) -> Result<Person, Problem> {
-        let mut problem = Problem::new(Code::Invalid);
-        let mut wrong = |pointer: &'static str, error: NotAllowed| {
-            let so_far = std::mem::replace(&mut problem, Problem::new(Code::Invalid));
-            problem = so_far.field(pointer, error.rule, error.allowed);
-        };
-        let name = Name::parse(&self.name).map_err(|error| wrong("/name", error));
-        let email = Email::parse(&self.email).map_err(|error| wrong("/email", error));
-        let phone = self.phone.as_deref().map(Phone::parse).transpose();
-        let phone = phone.map_err(|error| wrong("/phone", error));
-        match (name, email, phone) {
-            (Ok(name), Ok(email), Ok(phone)) => Ok(Person { name, email, phone }),
-            _ => Err(problem),
-        }
-    }
-}
-
 /// Put a guest on the list
 ///
 /// The guest has a ticket at once, for nothing, and gets it by mail in the caller's language. It is a seat like any other:
@@ -109,7 +89,7 @@ pub async fn add(
     Json(body): Json<GuestIn>,
 ) -> Result<(StatusCode, axum::Json<GuestOut>), Problem> {
     caller.require(&[Role::Organizer, Role::Admin])?;
-    let person = body.person()?;
+    let person = person(&body.name, &body.email, body.phone.as_deref())?;
     organizes(&app, &caller, event_id).await?;
     let user_id = caller.user_id.to_string();
     let command_id = key.as_ref().map_or_else(new_id, |key| {
@@ -272,16 +252,11 @@ fn changing() -> Problem {
 }
 
 async fn guest_out(app: &App, guest: Guest, order: &Order) -> Result<GuestOut, Problem> {
-    let events = app.events.of_tickets([order]).await;
-    let events = events.map_err(refusals::database)?;
+    let beside = Beside::of(app, std::slice::from_ref(order)).await?;
     let ticket = order.tickets.first().ok_or_else(changing)?;
     Ok(GuestOut {
         id: guest.id,
-        attendee: guest.person.map(|person| AttendeeOut {
-            name: person.name.as_str().to_owned(),
-            email: person.email.as_str().to_owned(),
-            phone: person.phone.map(|phone| phone.as_str().to_owned()),
-        }),
-        ticket: ticket_out(order, ticket, &events, &app.ticket_signer),
+        attendee: guest.person.as_ref().map(AttendeeOut::from),
+        ticket: ticket_out(order, ticket, &beside, &app.ticket_signer),
     })
 }

@@ -8,6 +8,7 @@ use platform::ids::{derived_id, new_id};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::beside::Beside;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
 use crate::app::App;
@@ -33,10 +34,19 @@ pub fn command_id(
 
 /// An order as the answer to a change of it.
 pub async fn answer(app: &App, order: &Order) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
-    let events = app.events.of_tickets([order]).await;
-    let events = events.map_err(refusals::database)?;
-    let out = order_out(order, &events, &app.ticket_signer);
-    Ok((ETag(order.version), axum::Json(out)))
+    let beside = Beside::of(app, std::slice::from_ref(order)).await?;
+    Ok(order_answer(app, order, &beside))
+}
+
+/// An order whose tickets were issued for this very request.
+pub async fn answer_new(app: &App, order: &Order) -> Result<(ETag, axum::Json<OrderOut>), Problem> {
+    let beside = Beside::of_new(app, order).await?;
+    Ok(order_answer(app, order, &beside))
+}
+
+fn order_answer(app: &App, order: &Order, beside: &Beside) -> (ETag, axum::Json<OrderOut>) {
+    let out = order_out(order, beside, &app.ticket_signer);
+    (ETag(order.version), axum::Json(out))
 }
 
 /// The row of an order that has left the books: it may be some moments behind.

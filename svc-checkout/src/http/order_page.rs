@@ -3,12 +3,12 @@
 use platform::http::{Page, PageQuery, Problem};
 use uuid::Uuid;
 
+use super::beside::Beside;
 use super::cursor::position;
 use super::refusals;
 use super::shapes::{OrderOut, order_out};
 use crate::app::App;
 use crate::domain::order::Order;
-use crate::store::events::Events;
 
 /// Orders of `user_id`, newest first.
 pub async fn page_of(
@@ -24,10 +24,10 @@ pub async fn page_of(
         .await
         .map_err(refusals::database)?;
     let page = Page::cut(positions, limit, |position| *position);
-    let (orders, events) = with_events(app, page.items.iter().map(|(_, id)| *id)).await?;
+    let (orders, beside) = with_beside(app, page.items.iter().map(|(_, id)| *id)).await?;
     let items = orders
         .iter()
-        .map(|order| order_out(order, &events, &app.ticket_signer))
+        .map(|order| order_out(order, &beside, &app.ticket_signer))
         .collect();
     Ok(axum::Json(Page {
         items,
@@ -35,13 +35,13 @@ pub async fn page_of(
     }))
 }
 
-/// Orders by id with the events of their tickets; an order whose row is not there yet is left out.
-pub async fn with_events(
+/// Orders by id with what their tickets show; an order whose row is not there yet is left out.
+pub async fn with_beside(
     app: &App,
     ids: impl IntoIterator<Item = Uuid>,
-) -> Result<(Vec<Order>, Events), Problem> {
+) -> Result<(Vec<Order>, Beside), Problem> {
     let orders = app.orders.find_all(ids).await;
     let orders = orders.map_err(refusals::database)?;
-    let events = app.events.of_tickets(&orders).await;
-    Ok((orders, events.map_err(refusals::database)?))
+    let beside = Beside::of(app, &orders).await?;
+    Ok((orders, beside))
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::changes::{answer, command_id, settled_row};
+use super::changes::{answer, answer_new, command_id, settled_row};
 use super::idempotency::fingerprint;
 use super::refusals;
 use super::shapes::OrderOut;
@@ -146,7 +146,8 @@ pub async fn pay(
                 amount: order.total,
                 method,
             };
-            charge_order(&app, &order, &charge).await?
+            let paid = charge_order(&app, &order, &charge).await?;
+            return answer_new(&app, &paid).await;
         }
         Ok(Answer::PaymentDeclined { .. }) => return Err(declined()),
         // The same request had its effect, and the order has moved on since.

@@ -6,8 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::beside::Beside;
+use crate::domain::attendee::Attendance;
+use crate::domain::guest::Person;
 use crate::domain::order::{Order, Status, Ticket};
-use crate::store::events::Events;
 use crate::ticket_code::TicketSigner;
 
 /// An order.
@@ -107,6 +109,17 @@ pub struct AttendeeOut {
     pub phone: Option<String>,
 }
 
+impl From<&Person> for AttendeeOut {
+    fn from(person: &Person) -> Self {
+        let phone = person.phone.as_ref();
+        Self {
+            name: person.name.as_str().to_owned(),
+            email: person.email.as_str().to_owned(),
+            phone: phone.map(|phone| phone.as_str().to_owned()),
+        }
+    }
+}
+
 /// What a ticket says of its event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TicketEvent)]
@@ -133,8 +146,8 @@ pub struct VenueOut {
     pub address: String,
 }
 
-/// An order with the events of its tickets.
-pub fn order_out(order: &Order, events: &Events, signer: &TicketSigner) -> OrderOut {
+/// An order with what its tickets show.
+pub fn order_out(order: &Order, beside: &Beside, signer: &TicketSigner) -> OrderOut {
     OrderOut {
         id: order.id,
         number: order.number(),
@@ -163,7 +176,7 @@ pub fn order_out(order: &Order, events: &Events, signer: &TicketSigner) -> Order
         tickets: order
             .tickets
             .iter()
-            .map(|ticket| ticket_out(order, ticket, events, signer))
+            .map(|ticket| ticket_out(order, ticket, beside, signer))
             .collect(),
     }
 }
@@ -172,9 +185,10 @@ pub fn order_out(order: &Order, events: &Events, signer: &TicketSigner) -> Order
 pub fn ticket_out(
     order: &Order,
     ticket: &Ticket,
-    events: &Events,
+    beside: &Beside,
     signer: &TicketSigner,
 ) -> TicketOut {
+    let said = beside.said.get(&ticket.id);
     TicketOut {
         id: ticket.id,
         number: ticket.number,
@@ -183,27 +197,32 @@ pub fn ticket_out(
         ticket_type_id: ticket.ticket_type_id,
         kind: ticket.kind.to_string(),
         price: ticket.price,
-        event: events.get(&order.event_id).map(|event| TicketEventOut {
-            name: event.name.clone(),
-            starts_at: event.starts_at,
-            time_zone: event.time_zone.clone(),
-            venue: VenueOut {
-                name: event.venue_name.clone(),
-                city: event.venue_city.clone(),
-                address: event.venue_address.clone(),
-            },
-        }),
+        event: beside
+            .events
+            .get(&order.event_id)
+            .map(|event| TicketEventOut {
+                name: event.name.clone(),
+                starts_at: event.starts_at,
+                time_zone: event.time_zone.clone(),
+                venue: VenueOut {
+                    name: event.venue_name.clone(),
+                    city: event.venue_city.clone(),
+                    address: event.venue_address.clone(),
+                },
+            }),
         purchased_at: order.paid_at.unwrap_or(order.updated_at),
         status: match order.status {
             Status::Paid if !ticket.released => "valid",
             _ => "revoked",
         },
         code: signer.sign(order.event_id, ticket),
-        attendee: None,
-        attendance: if ticket.released {
-            "cancelled"
-        } else {
-            "pending"
-        },
+        attendee: said.and_then(|said| said.person.as_ref().map(AttendeeOut::from)),
+        attendance: match said {
+            // Nobody can come with it, whatever was said in the same moment.
+            _ if ticket.released => Attendance::Cancelled,
+            Some(said) => said.attendance,
+            None => Attendance::Pending,
+        }
+        .as_str(),
     }
 }

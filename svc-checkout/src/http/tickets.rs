@@ -8,7 +8,7 @@ use platform::http::{Page, PageQuery, Problem};
 use uuid::Uuid;
 
 use super::cursor::position;
-use super::order_page::with_events;
+use super::order_page::with_beside;
 use super::refusals;
 use super::shapes::{TicketOut, ticket_out};
 use crate::app::App;
@@ -37,7 +37,7 @@ pub async fn list(
     let page = Page::cut(found, limit, |(at, id, _)| (*at, *id));
     let mut order_ids: Vec<Uuid> = page.items.iter().map(|(_, _, order)| *order).collect();
     order_ids.dedup();
-    let (orders, events) = with_events(&app, order_ids).await?;
+    let (orders, beside) = with_beside(&app, order_ids).await?;
     let by_id: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
     let items = page
         .items
@@ -48,7 +48,7 @@ pub async fn list(
                 .tickets
                 .iter()
                 .find(|ticket| ticket.id == *ticket_id)?;
-            Some(ticket_out(order, ticket, &events, &app.ticket_signer))
+            Some(ticket_out(order, ticket, &beside, &app.ticket_signer))
         })
         .collect();
     Ok(axum::Json(Page {

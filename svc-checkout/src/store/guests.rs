@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
-use platform::person::NotAllowed;
-use platform::person::email::Email;
-use platform::person::name::Name;
-use platform::person::phone::Phone;
 use scylla::DeserializeRow;
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use crate::domain::guest::{Guest, Person, Standing};
+use super::persons;
+use crate::domain::guest::{Guest, Standing};
 
 const INSERT: &str = "INSERT INTO guests (guest_id, event_id, order_id, ticket_type_id, version, status, attempt, \
     wanted_at, name, email, phone, locale) VALUES (?, ?, ?, ?, 1, 'wanted', ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
@@ -65,7 +62,7 @@ impl GuestStore {
     /// Writes a wanted guest down, or takes over what an earlier attempt wrote down. False: the guest is listed or was
     /// erased.
     pub async fn want(&self, guest: &Guest) -> Result<bool, CqlError> {
-        let person = guest.person.as_ref();
+        let (name, email, phone) = persons::columns(guest.person.as_ref());
         let wanted_at = guest.wanted_at.as_micros();
         let values = (
             guest.id,
@@ -74,9 +71,9 @@ impl GuestStore {
             guest.ticket_type_id,
             guest.attempt,
             wanted_at,
-            person.map(|person| person.name.as_str()),
-            person.map(|person| person.email.as_str()),
-            person.and_then(|person| person.phone.as_ref().map(Phone::as_str)),
+            name,
+            email,
+            phone,
             &guest.locale,
         );
         let answer = self.session.execute_unpaged(&self.insert, values).await?;
@@ -128,20 +125,13 @@ struct GuestRow {
 impl GuestRow {
     fn read(self) -> Result<Guest, CqlError> {
         let id = self.guest_id;
-        let bad = |error: NotAllowed| CqlError::Answer(format!("guest {id}: {error} expected"));
-        let person = match (&self.name, &self.email) {
-            (Some(name), Some(email)) => Some(Person {
-                name: Name::parse(name).map_err(bad)?,
-                email: Email::parse(email).map_err(bad)?,
-                phone: self
-                    .phone
-                    .as_deref()
-                    .map(Phone::parse)
-                    .transpose()
-                    .map_err(bad)?,
-            }),
-            _ => None,
-        };
+        let columns = (
+            self.name.as_deref(),
+            self.email.as_deref(),
+            self.phone.as_deref(),
+        );
+        let person = persons::read(columns)
+            .map_err(|error| CqlError::Answer(format!("guest {id}: {error} expected")))?;
         let standing = Standing::ALL
             .into_iter()
             .find(|standing| standing.as_str() == self.status)

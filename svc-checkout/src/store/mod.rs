@@ -1,8 +1,11 @@
 //! The tables of the keyspace.
 
+pub mod attendees;
+pub mod erased_users;
 pub mod events;
 pub mod guests;
 pub mod orders;
+mod persons;
 pub mod simulated_charges;
 pub mod stripe_payments;
 
@@ -42,5 +45,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "0008_released_tickets",
         text: include_str!("../../migrations/0008_released_tickets.cql"),
+    },
+    Migration {
+        name: "0009_attendees",
+        text: include_str!("../../migrations/0009_attendees.cql"),
+    },
+    Migration {
+        name: "0010_attendee_names",
+        text: include_str!("../../migrations/0010_attendee_names.cql"),
     },
 ];

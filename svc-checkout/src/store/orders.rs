@@ -18,6 +18,7 @@ mod batches;
 mod of_event;
 mod places;
 mod rows;
+mod tickets_of;
 
 use of_event::OfEvent;
 pub use of_event::Walk;

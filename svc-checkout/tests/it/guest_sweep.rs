@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::Scene;
 
 /// Longer than a request takes that is still at work.
-const A_MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const A_MINUTE: Duration = Duration::from_secs(60);
 /// Longer than a guest without an order is kept.
 const LONG_AGO: Duration = Duration::from_secs(25 * 3600);
 
@@ -77,12 +77,7 @@ impl Rows {
         };
         // The other way round in life; here the sweeper would be quicker.
         ensure!(self.guests.want(&guest).await?, "a new guest");
-        let intent = new_id();
-        let at = CqlTimestamp(before(ago).as_micros() / 1_000);
-        let insert =
-            "INSERT INTO intents (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)";
-        let values = (bucket(intent)?, intent, guest.id, at);
-        self.session.query_unpaged(insert, values).await?;
+        let intent = leave_intent(&self.session, "intents", guest.id, ago).await?;
         Ok((guest, intent))
     }
 
@@ -114,6 +109,22 @@ impl Rows {
 fn before(ago: Duration) -> Timestamp {
     let micros = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(Timestamp::now().as_micros() - micros)
+}
+
+/// What a request leaves that dies before it has published what it changed.
+pub(crate) async fn leave_intent(
+    session: &Session,
+    table: &str,
+    aggregate_id: Uuid,
+    ago: Duration,
+) -> anyhow::Result<Uuid> {
+    let intent = new_id();
+    let at = CqlTimestamp(before(ago).as_micros() / 1_000);
+    let insert =
+        format!("INSERT INTO {table} (bucket, intent_id, aggregate_id, at) VALUES (?, ?, ?, ?)");
+    let values = (bucket(intent)?, intent, aggregate_id, at);
+    session.query_unpaged(insert, values).await?;
+    Ok(intent)
 }
 
 /// As `platform::intent` spreads them.

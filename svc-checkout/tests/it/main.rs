@@ -1,5 +1,8 @@
 //! svc-checkout on the real stack. `make test` starts it.
 
+mod attendance;
+mod attendee;
+mod attendee_rows;
 mod audit;
 mod cancelled_events;
 mod commands;
