@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use platform::cql::CqlError;
 use platform::http::{Code, Problem};
-use platform::intent::{Intent, PublishError, publish_newest};
+use platform::intent::{Intent, PublishError};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -50,13 +50,14 @@ impl App {
         let found = self.events.find(id).await?;
         let before = found.ok_or(Code::NotFound)?;
         // Most refusals end here, before anything was written.
-        let Some(after) = decide(&before)? else {
-            publish_newest(&*self.publication, id)
-                .await
-                .map_err(publication_failed)?;
+        let decided = decide(&before)?;
+        // Also to publish what is there: who stalls with an old version in his hands, lets a newer one pass and dies when
+        // he has sent his own leaves somebody to send the newer one again.
+        let intent = self.intents.begin(id).await?;
+        let Some(after) = decided else {
+            self.settle(intent).await?;
             return Ok(before);
         };
-        let intent = self.intents.begin(id).await?;
         let changed = self.replace(intent, before, after, decide).await?;
         self.settle(intent).await?;
         Ok(changed)

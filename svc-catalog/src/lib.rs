@@ -137,7 +137,8 @@ fn registry(kafka: &KafkaConfig) -> anyhow::Result<Registry> {
     Ok(Registry::new(kafka.schema_registry_url.as_str())?)
 }
 
-async fn app(
+/// What handlers, consumers and jobs share. Nothing runs yet.
+pub async fn app(
     config: &Config,
     registry: &Registry,
     producer: Producer,
@@ -219,9 +220,22 @@ fn background(
     let stop_jobs = stop.clone();
     tasks.spawn(async move { jobs::publish_owed::run(&intents, &*publication, stop_jobs).await });
 
-    let (live, publication) = (Arc::clone(&app.live), Arc::clone(&app.publication));
-    let stop_jobs = stop.clone();
-    tasks.spawn(async move { jobs::publish_untold::run(&live, &publication, stop_jobs).await });
+    let (telling, stop_jobs) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        let App {
+            live,
+            intents,
+            publication,
+            ..
+        } = telling;
+        jobs::publish_untold::run(&live, &intents, &publication, stop_jobs).await;
+    });
+
+    let (reconciling, stop_jobs) = (app.clone(), stop.clone());
+    let (from, names) = (kafka.clone(), registry.clone());
+    tasks.spawn(async move {
+        jobs::reconcile_topics::run(&reconciling, &from, &names, stop_jobs).await;
+    });
 
     let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
     let vouchers = Arc::clone(&app.live_vouchers);

@@ -103,14 +103,13 @@ impl Published for EventPublication {
         let snapshot = self.encoders.snapshot.encode(&snapshot(event));
         let inventory = inventory(event).map(|record| self.encoders.inventory.encode(&record));
         let inventory_sent = async {
-            match &inventory {
-                Some(bytes) => {
-                    let partitions = self.event_partitions;
-                    self.send::<EventInventory>(partitions, id, event.version, Some(bytes))
-                        .await
-                }
-                None => Ok(()),
+            // A first version never sold anything; a later one may have, and what it sold is gone.
+            if inventory.is_none() && event.version == 1 {
+                return Ok(());
             }
+            let (partitions, bytes) = (self.event_partitions, inventory.as_deref());
+            self.send::<EventInventory>(partitions, id, event.version, bytes)
+                .await
         };
         let snapshot_sent =
             self.send::<EventSnapshot>(EVENTS_PARTITIONS, id, event.version, Some(&snapshot));
@@ -189,7 +188,7 @@ fn shown_ticket_type(ticket_type: &TicketType) -> catalog::TicketType {
     }
 }
 
-/// What the box office may sell. `None` without a ticket type: there is nothing to sell and no currency yet.
+/// What the box office may sell. `None` without a ticket type: there is nothing to sell and no currency.
 fn inventory(event: &Event) -> Option<EventInventory> {
     Some(EventInventory {
         event_id: event.id,

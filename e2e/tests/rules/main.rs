@@ -6,4 +6,5 @@ mod contract;
 mod files;
 mod imports;
 mod openapi;
+mod queries;
 mod source;

@@ -26,6 +26,29 @@ enum Sent {
     ArrivesLate,
 }
 
+/// What becomes of a call of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Works,
+    /// It does nothing, and says so.
+    Fails,
+    /// It does what it shall and its answer gets lost.
+    WorksUnsaid,
+}
+
+impl Asked {
+    fn happens(self) -> bool {
+        self != Self::Fails
+    }
+
+    fn answer(self) -> Result<(), CqlError> {
+        match self {
+            Self::Works => Ok(()),
+            Self::Fails | Self::WorksUnsaid => Err(CqlError::answer("the database is away")),
+        }
+    }
+}
+
 /// The database and the broker.
 #[derive(Default)]
 struct World {
@@ -37,6 +60,14 @@ struct World {
     owed: BTreeSet<usize>,
     /// What becomes of the next records; after these all arrive.
     fates: Vec<Sent>,
+    /// What becomes of the next calls of the database; after these all work.
+    calls: Vec<Asked>,
+}
+
+impl World {
+    fn ask(&mut self) -> Asked {
+        self.calls.pop().unwrap_or(Asked::Works)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -52,24 +83,42 @@ impl Rows {
     where
         P: Future<Output = Result<(), PublishError>>,
     {
-        self.world().owed.insert(writer);
+        let begun = self.world().ask();
+        if begun.happens() {
+            self.world().owed.insert(writer);
+        }
+        // Whoever does not know that his intent is there changes nothing.
+        if begun.answer().is_err() {
+            return;
+        }
         step().await;
-        {
+        let changed = {
             let mut world = self.world();
             if world.is_deleted {
                 // Refused, and no id comes again.
                 world.owed.remove(&writer);
                 return;
             }
-            world.is_deleted = deletes;
-            // A lightweight transaction: nobody comes between.
-            let next = world.row.map_or(1, |version| version + 1);
-            world.row = Some(next).filter(|_| !deletes);
+            let asked = world.ask();
+            if asked.happens() {
+                world.is_deleted = deletes;
+                // A lightweight transaction: nobody comes between.
+                let next = world.row.map_or(1, |version| version + 1);
+                world.row = Some(next).filter(|_| !deletes);
+            }
+            asked
+        };
+        // Told to be away, though the row may have changed: the intent stays.
+        if changed.answer().is_err() {
+            return;
         }
         step().await;
         if publish(self.clone()).await.is_ok() {
             step().await;
-            self.world().owed.remove(&writer);
+            let done = self.world().ask();
+            if done.happens() {
+                self.world().owed.remove(&writer);
+            }
         }
     }
 }
@@ -89,9 +138,12 @@ impl Published for Rows {
 
     async fn read(&self, _: Uuid) -> Result<Option<i64>, CqlError> {
         step().await;
-        let row = self.world().row;
+        let (row, asked) = {
+            let mut world = self.world();
+            (world.row, world.ask())
+        };
         step().await;
-        Ok(row)
+        asked.answer().map(|()| row)
     }
 
     fn version(row: &i64) -> i64 {
@@ -151,6 +203,7 @@ fn sweep(rows: &Rows) {
     let late = std::mem::take(&mut rows.world().late);
     rows.world().topic.extend(late);
     rows.world().fates.clear();
+    rows.world().calls.clear();
     let owed = rows.world().owed.clone();
     for _ in owed {
         let rows = rows.clone();
@@ -189,6 +242,14 @@ fn fate() -> impl Strategy<Value = Sent> {
     ]
 }
 
+fn asked() -> impl Strategy<Value = Asked> {
+    prop_oneof![
+        6 => Just(Asked::Works),
+        1 => Just(Asked::Fails),
+        1 => Just(Asked::WorksUnsaid),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -197,10 +258,12 @@ proptest! {
     fn the_topic_ends_with_the_row(
         turns in prop::collection::vec(turn(), 0..160),
         fates in prop::collection::vec(fate(), 0..12),
+        calls in prop::collection::vec(asked(), 0..24),
         deleting in prop::option::weighted(0.2, 0..4_usize),
     ) {
         let rows = Rows::default();
         rows.world().fates = fates;
+        rows.world().calls = calls;
         let mut writers: Vec<Option<Task>> = (0..4)
             .map(|n| -> Option<Task> {
                 Some(Box::pin(rows.clone().write(n, deleting == Some(n), publish)))

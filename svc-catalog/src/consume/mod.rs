@@ -2,3 +2,4 @@
 
 pub mod catalog_events;
 pub mod checkout_stock;
+pub mod last_records;

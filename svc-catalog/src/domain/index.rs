@@ -1,6 +1,7 @@
 //! Published events in the order of the list, and by what they are looked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound::Excluded;
 
 use platform::clock::Timestamp;
@@ -11,6 +12,10 @@ use super::event::Event;
 use super::listing::{Filter, Listed, Part, Place, each_word_of, phrase};
 
 mod beginnings;
+
+/// A step through the list costs as much as so many looks at events that are wanted: it has to find out whether it
+/// is at one of them.
+const STEP_COST: u64 = 4;
 
 /// Finds events. Every event has a number, and by every word lies the set of the numbers that have it: what a filter
 /// wants is then a few operations on sets of bits, however few or many events pass it.
@@ -98,26 +103,11 @@ impl Index {
         }
         // One more than wanted tells whether there is more.
         let most = part.limit + 1;
-        let in_order = self.numbers.range((Excluded(after), Excluded(before)));
-        let mut found: Vec<Place> = match self.matching(&part.filter) {
-            None => in_order.take(most).map(|(place, _)| *place).collect(),
-            Some(wanted) if self.are_dense(&wanted, most) => in_order
-                .filter(|(_, number)| wanted.contains(**number))
-                .take(most)
-                .map(|(place, _)| *place)
-                .collect(),
-            Some(wanted) => {
-                let places = wanted.iter().map(|number| self.places[number as usize]);
-                let mut places: Vec<Place> = places
-                    .filter(|place| (after..before).contains(place) && *place != after)
-                    .collect();
-                if places.len() > most {
-                    places.select_nth_unstable(most);
-                    places.truncate(most);
-                }
-                places.sort_unstable();
-                places
-            }
+        let mut found = match self.matching(&part.filter) {
+            None => self.in_order(after, before).take(most).collect(),
+            Some(wanted) => self
+                .by_going_through(&wanted, after, before, most)
+                .unwrap_or_else(|| self.by_gathering(&wanted, after, before, most)),
         };
         let has_more = found.len() > part.limit;
         found.truncate(part.limit);
@@ -127,19 +117,58 @@ impl Index {
         }
     }
 
-    /// Going through the list until there are enough looks at about `len / wanted` events for each that it finds, and
-    /// going through those that are wanted looks at all of them.
-    fn are_dense(&self, wanted: &RoaringBitmap, most: usize) -> bool {
-        let wanted = wanted.len();
-        wanted * wanted > most as u64 * self.len() as u64
+    fn in_order(&self, after: Place, before: Place) -> impl Iterator<Item = Place> {
+        let part = self.numbers.range((Excluded(after), Excluded(before)));
+        part.map(|(place, _)| *place)
+    }
+
+    /// The first of those that are wanted, by a walk through the list. `None`: they lie so far apart that it would take
+    /// longer than to gather them all.
+    fn by_going_through(
+        &self,
+        wanted: &RoaringBitmap,
+        after: Place,
+        before: Place,
+        most: usize,
+    ) -> Option<Vec<Place>> {
+        let mut steps = wanted.len() / STEP_COST;
+        let mut found = Vec::with_capacity(most);
+        for (place, number) in self.numbers.range((Excluded(after), Excluded(before))) {
+            steps = steps.checked_sub(1)?;
+            if wanted.contains(*number) {
+                found.push(*place);
+                if found.len() == most {
+                    break;
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// The first of those that are wanted, by a look at each of them.
+    fn by_gathering(
+        &self,
+        wanted: &RoaringBitmap,
+        after: Place,
+        before: Place,
+        most: usize,
+    ) -> Vec<Place> {
+        let places = wanted.iter().map(|number| self.places[number as usize]);
+        let mut first = BinaryHeap::with_capacity(most);
+        for place in places.filter(|place| *place > after && *place < before) {
+            if first.len() < most {
+                first.push(place);
+            } else if let Some(mut last) = first.peek_mut()
+                && place < *last
+            {
+                *last = place;
+            }
+        }
+        first.into_sorted_vec()
     }
 
     /// The numbers of those that pass; `None`: all do.
-    fn matching(&self, filter: &Filter) -> Option<RoaringBitmap> {
-        let named = |names: &HashMap<String, RoaringBitmap>, name: &Option<String>| {
-            let name = name.as_ref()?;
-            Some(names.get(name).cloned().unwrap_or_default())
-        };
+    fn matching(&self, filter: &Filter) -> Option<Cow<'_, RoaringBitmap>> {
         let words = filter
             .beginnings
             .iter()
@@ -151,8 +180,17 @@ impl Index {
         .into_iter()
         .flatten()
         .chain(words)
-        .reduce(|passed, also| passed & also)
+        .reduce(|passed, also| Cow::Owned(&*passed & &*also))
     }
+}
+
+/// The numbers that have this name, if one is wanted.
+fn named<'a>(
+    names: &'a HashMap<String, RoaringBitmap>,
+    name: &Option<String>,
+) -> Option<Cow<'a, RoaringBitmap>> {
+    let numbers = names.get(name.as_ref()?);
+    Some(numbers.map_or_else(Cow::default, Cow::Borrowed))
 }
 
 #[cfg(test)]

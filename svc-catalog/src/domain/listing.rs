@@ -78,9 +78,23 @@ impl Filter {
         violations.or(Self {
             kind: kind.as_deref().map(phrase),
             city: city.as_deref().map(phrase),
-            beginnings,
+            beginnings: without_repetition(beginnings),
         })
     }
+}
+
+/// The same search, however it was typed: in order, and without what another word says as well. Who has a word that begins
+/// with `jazz` has one that begins with `ja`.
+fn without_repetition(mut beginnings: Vec<String>) -> Vec<String> {
+    beginnings.sort_unstable();
+    beginnings.dedup_by(|longer, kept| {
+        let says_it_all = longer.starts_with(&**kept);
+        if says_it_all {
+            std::mem::swap(longer, kept);
+        }
+        says_it_all
+    });
+    beginnings
 }
 
 /// A name as it is compared as a whole: `Saint-Étienne` and `saint  etienne` are the same.
@@ -135,6 +149,24 @@ mod tests {
         assert_eq!(place.starts_at, START);
         assert!(Place::before(START) < place);
         assert!(place < Place::before(Timestamp::from_millis(START.as_millis() + 1)));
+    }
+
+    #[test]
+    fn one_search_is_the_same_however_it_is_typed() {
+        let search = |text: &str| Filter::new(None, None, Some(text.to_owned())).unwrap();
+        let jazz = search("Lyon jazz");
+        for same in [
+            "jazz  LYON",
+            "lyon jazz Lyon",
+            "j ja jazz ly lyon",
+            "Jazz-Lyon!",
+        ] {
+            assert_eq!(search(same), jazz, "{same}");
+        }
+        for other in ["jazz", "lyo jazz", "jazzy lyon"] {
+            assert_ne!(search(other), jazz, "{other}");
+        }
+        assert_eq!(search("a ab b").beginnings, ["ab", "b"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::access::{self, Organizer, Seen};
 use super::kept::by_caller;
+use super::moment::{Moment, check_clocks};
 use super::ticket_type::TicketTypeOut;
 use super::{invalid, not_changed};
 use crate::app::App;
@@ -37,10 +38,12 @@ pub struct EventIn {
     description: String,
     /// Place.
     venue: VenueIo,
-    /// Start, within ten years from now. Kept to the millisecond.
-    starts_at: Timestamp,
-    /// End, after the start and at most 366 days later.
-    ends_at: Timestamp,
+    /// Start, within ten years from now. Kept to the millisecond. No time that clocks in `time_zone` skip.
+    #[schema(value_type = Timestamp)]
+    starts_at: Moment,
+    /// End, after the start and at most 366 days later. No time that clocks in `time_zone` skip.
+    #[schema(value_type = Timestamp)]
+    ends_at: Moment,
     /// IANA zone of the place.
     #[schema(example = "Europe/Paris")]
     time_zone: String,
@@ -140,6 +143,7 @@ pub async fn create(
     Organizer(caller): Organizer,
     Json(input): Json<EventIn>,
 ) -> Result<impl IntoResponse, Problem> {
+    input.check_clocks()?;
     let event = Event::draft(new_id(), caller.user_id, input.into(), Timestamp::now())
         .map_err(|violations| invalid(&violations))?;
     app.create(&event).await?;
@@ -211,6 +215,7 @@ pub async fn change(
     if_match: IfMatch,
     Json(input): Json<EventIn>,
 ) -> Result<impl IntoResponse, Problem> {
+    input.check_clocks()?;
     let details = Details::from(input);
     let now = Timestamp::now();
     let event = app
@@ -259,6 +264,13 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+impl EventIn {
+    fn check_clocks(&self) -> Result<(), Problem> {
+        let (start, end) = (Some(self.starts_at), Some(self.ends_at));
+        check_clocks(&self.time_zone, &[("/starts_at", start), ("/ends_at", end)])
+    }
+}
+
 impl From<EventIn> for Details {
     fn from(input: EventIn) -> Self {
         Self {
@@ -270,8 +282,8 @@ impl From<EventIn> for Details {
                 city: input.venue.city,
                 address: input.venue.address,
             },
-            starts_at: input.starts_at,
-            ends_at: input.ends_at,
+            starts_at: input.starts_at.at,
+            ends_at: input.ends_at.at,
             time_zone: input.time_zone,
             capacity: input.capacity,
             image_url: input.image_url,

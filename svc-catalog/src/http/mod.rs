@@ -4,6 +4,7 @@ pub mod access;
 pub mod availability;
 pub mod event;
 mod kept;
+mod moment;
 pub mod published_event;
 pub mod ticket_type;
 pub mod voucher;

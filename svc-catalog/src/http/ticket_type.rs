@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::access::{self, Organizer, Seen};
 use super::kept::by_caller;
+use super::moment::{Moment, check_clocks};
 use super::{invalid, not_changed};
 use crate::app::App;
 use crate::domain::event::{Event, NotAdded};
@@ -38,10 +39,12 @@ pub struct TicketTypeIn {
     /// Most that one buyer may have, 1 to 10,000.
     #[schema(minimum = 1, maximum = 10000)]
     max_per_buyer: Option<i64>,
-    /// Start of the sale; without it from the publication on.
-    sale_starts_at: Option<Timestamp>,
-    /// End of the sale, not after the end of the event.
-    sale_ends_at: Option<Timestamp>,
+    /// Start of the sale; without it from the publication on. No time that clocks in the event's zone skip.
+    #[schema(value_type = Option<Timestamp>)]
+    sale_starts_at: Option<Moment>,
+    /// End of the sale, not after the end of the event. No time that clocks in the event's zone skip.
+    #[schema(value_type = Option<Timestamp>)]
+    sale_ends_at: Option<Moment>,
 }
 
 /// What an event sells.
@@ -87,11 +90,12 @@ pub async fn create(
     Path(event_id): Path<Uuid>,
     Json(input): Json<TicketTypeIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let id = new_id();
+    let (id, sale) = (new_id(), input.sale());
     let terms = Terms::from(input);
     let event = app
         .change(event_id, |event| {
             access::owns(&caller, event)?;
+            check_clocks(&event.details.time_zone, &sale)?;
             event
                 .add_ticket_type(id, terms.clone())
                 .map_err(|refusal| match refusal {
@@ -168,11 +172,13 @@ pub async fn change(
     if_match: IfMatch,
     Json(input): Json<TicketTypeIn>,
 ) -> Result<impl IntoResponse, Problem> {
+    let sale = input.sale();
     let terms = Terms::from(input);
     let event = app
         .change(event_id, |event| {
             access::owns(&caller, event)?;
             if_match.check(version_of(event, id)?)?;
+            check_clocks(&event.details.time_zone, &sale)?;
             event
                 .change_ticket_type(id, terms.clone())
                 .map_err(not_changed)
@@ -218,6 +224,15 @@ fn version_of(event: &Event, id: Uuid) -> Result<i64, Problem> {
     Ok(known.version)
 }
 
+impl TicketTypeIn {
+    fn sale(&self) -> [(&'static str, Option<Moment>); 2] {
+        [
+            ("/sale_starts_at", self.sale_starts_at),
+            ("/sale_ends_at", self.sale_ends_at),
+        ]
+    }
+}
+
 impl From<TicketTypeIn> for Terms {
     fn from(input: TicketTypeIn) -> Self {
         Self {
@@ -226,8 +241,8 @@ impl From<TicketTypeIn> for Terms {
             price: input.price,
             quantity: input.quantity,
             max_per_buyer: input.max_per_buyer,
-            sale_starts_at: input.sale_starts_at,
-            sale_ends_at: input.sale_ends_at,
+            sale_starts_at: input.sale_starts_at.map(|moment| moment.at),
+            sale_ends_at: input.sale_ends_at.map(|moment| moment.at),
         }
     }
 }

@@ -2,3 +2,4 @@
 
 pub mod publish_owed;
 pub mod publish_untold;
+pub mod reconcile_topics;

@@ -1,7 +1,9 @@
 //! The table `events`: owned rows, written by lightweight transactions only.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
 use platform::cql::{self, CqlError};
 use scylla::SerializeRow;
 use scylla::client::session::Session;
@@ -43,6 +45,9 @@ const PUT_TICKET_TYPE: &str = "INSERT INTO events (event_id, ticket_type_id, tic
      price_currency, quantity, max_per_buyer, sale_starts_at, sale_ends_at, ticket_version) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
+/// All events, in no order. A row for each ticket type, and one for an event without any.
+const VERSIONS: &str = "SELECT event_id, version, ticket_type_id FROM events";
+
 /// An event as it is stored.
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
@@ -52,9 +57,19 @@ pub struct StoredEvent {
     pub operation_id: Uuid,
 }
 
+/// What the topics have to say of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventVersion {
+    /// Its version.
+    pub version: i64,
+    /// Whether it has a ticket type.
+    pub sells: bool,
+}
+
 /// Reads and changes events.
 pub struct Events {
     session: Arc<Session>,
+    versions: PreparedStatement,
     find: PreparedStatement,
     find_serial: PreparedStatement,
     insert: PreparedStatement,
@@ -70,6 +85,7 @@ impl Events {
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
         let find = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?");
         Ok(Self {
+            versions: cql::prepare(&session, VERSIONS).await?,
             find: cql::prepare(&session, &find).await?,
             find_serial: cql::prepare_serial_read(&session, &find).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
@@ -99,6 +115,27 @@ impl Events {
         id: Uuid,
     ) -> Result<Option<StoredEvent>, CqlError> {
         EventRow::into_stored(cql::rows(&self.session, statement, (id,)).await?)
+    }
+
+    /// Every event that there is, some 100 bytes of memory for each. It goes through the whole table, page by page.
+    pub async fn versions(&self) -> Result<HashMap<Uuid, EventVersion>, CqlError> {
+        type Row = (Uuid, Option<i64>, Option<Uuid>);
+        let rows = self.session.execute_iter(self.versions.clone(), ()).await;
+        let mut rows = rows
+            .map_err(CqlError::answer)?
+            .rows_stream::<Row>()
+            .map_err(CqlError::answer)?;
+        let mut versions = HashMap::new();
+        while let Some((id, version, ticket_type)) =
+            rows.try_next().await.map_err(CqlError::answer)?
+        {
+            // What is left of a deleted one has none.
+            if let Some(version) = version {
+                let sells = ticket_type.is_some();
+                versions.insert(id, EventVersion { version, sells });
+            }
+        }
+        Ok(versions)
     }
 
     /// Writes a new event. False: there is one with its id.

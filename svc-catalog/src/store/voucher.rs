@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use platform::money::Money;
@@ -36,6 +37,7 @@ impl StoredVoucher {
 /// Reads and changes vouchers.
 pub struct Vouchers {
     session: Arc<Session>,
+    versions: PreparedStatement,
     find: PreparedStatement,
     find_serial: PreparedStatement,
     insert: PreparedStatement,
@@ -58,6 +60,7 @@ impl Vouchers {
         let codes = "SELECT code FROM voucher_codes WHERE event_id = ?";
         let prepare = async |text: &str| cql::prepare(&session, text).await;
         Ok(Self {
+            versions: prepare("SELECT event_id, code, version, deleted FROM vouchers").await?,
             find: prepare(&find).await?,
             find_serial: cql::prepare_serial_read(&session, &find).await?,
             insert: cql::prepare_lwt(&session, &insert).await?,
@@ -89,6 +92,24 @@ impl Vouchers {
     ) -> Result<Option<StoredVoucher>, CqlError> {
         let row = cql::first_row(&self.session, statement, (id,)).await?;
         row.map(VoucherRow::into_stored).transpose()
+    }
+
+    /// The version of every voucher that there is; of a deleted one `None`. It goes through the whole table, page by page.
+    pub async fn versions(&self) -> Result<Vec<(VoucherKey, Option<i64>)>, CqlError> {
+        type Row = (Uuid, String, i64, bool);
+        let rows = self.session.execute_iter(self.versions.clone(), ()).await;
+        let rows = rows
+            .map_err(CqlError::answer)?
+            .rows_stream::<Row>()
+            .map_err(CqlError::answer)?;
+        let version = |(event_id, code, version, is_deleted): Row| {
+            let version = Some(version).filter(|_| !is_deleted);
+            (VoucherKey { event_id, code }, version)
+        };
+        rows.map_ok(version)
+            .try_collect()
+            .await
+            .map_err(CqlError::answer)
     }
 
     /// Notes that the event has this code. Before the voucher is written.

@@ -47,7 +47,7 @@ fn ensure_named(answer: Answer, pointer: &str, code: &str) -> anyhow::Result<()>
 async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let organizer = stack.user(&[Role::Organizer]).await?;
-    let cases: [Case; 29] = [
+    let cases: [Case; 31] = [
         ("/name", Value::Null, "required"),
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(201)), "length"),
@@ -65,6 +65,8 @@ async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
         ("/starts_at", json!("1999-12-31T23:59:59Z"), "range"),
         ("/ends_at", json!("2026-01-01T00:00:00Z"), "order"),
         ("/ends_at", json!("2029-01-01T00:00:00Z"), "range"),
+        ("/starts_at", json!("2027-03-28T02:30:00+01:00"), "gap"),
+        ("/ends_at", json!("2027-03-28T02:30:00+02:00"), "gap"),
         ("/time_zone", json!("Mars/Olympus"), "unknown"),
         ("/time_zone", json!("CEST"), "unknown"),
         ("/capacity", json!(0), "range"),
@@ -108,7 +110,7 @@ async fn every_wrong_field_of_a_ticket_type_is_named() -> anyhow::Result<()> {
     let body = with(event_body(), "/capacity", json!(100));
     let event = draft(&stack, &organizer, &body).await?;
     add_ticket_type(&stack, &organizer, event, &TicketType::vip(60)).await?;
-    let cases: [Case; 20] = [
+    let cases: [Case; 22] = [
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(81)), "length"),
         ("/kind", Value::Null, "required"),
@@ -128,6 +130,8 @@ async fn every_wrong_field_of_a_ticket_type_is_named() -> anyhow::Result<()> {
         ("/max_per_buyer", json!(0), "range"),
         ("/sale_starts_at", json!("2999-01-01T00:00:00Z"), "order"),
         ("/sale_ends_at", json!("2999-01-01T00:00:00Z"), "order"),
+        ("/sale_starts_at", json!("2026-03-29T02:30:00+01:00"), "gap"),
+        ("/sale_ends_at", json!("2026-03-29T02:30:00+01:00"), "gap"),
         ("/version", json!(3), "unknown"),
     ];
     let path = format!("/v1/events/{event}/ticket-types");

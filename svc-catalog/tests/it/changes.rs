@@ -7,9 +7,11 @@ use e2e::users::id_of;
 use e2e::wait::SOON;
 use e2e::{Answer, PublishedEvent, Role, Stack, TicketType, User, eventually};
 use futures::future::join_all;
+use platform::http::{Code, Problem};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::in_process::InProcess;
 use crate::{add_ticket_type, draft, event_body};
 
 struct Scene {
@@ -106,6 +108,65 @@ async fn an_event_is_changed_as_it_was_read() -> anyhow::Result<()> {
     let call = scene.stack.catalog().put(&path).by(&stranger);
     let answer = call.if_match("*").json(&body).send().await?;
     answer.expect_problem(404, "not-found")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_type_is_changed_as_it_was_read() -> anyhow::Result<()> {
+    let scene = Scene::on_sale(&[TicketType::general(10), TicketType::vip(5)]).await?;
+    let before = scene.event().await?;
+    // That of the event is another one by now.
+    let etag = format!("\"{}\"", before["ticket_types"][0]["version"]);
+    let (path, body) = (scene.type_path(0), TicketType::general(20).body());
+    let call = scene.stack.catalog().put(&path).by(&scene.organizer);
+    let unread = call.json(&body).send().await?;
+    unread.expect_problem(428, "if-match-required")?;
+    let of_event = format!("\"{}\"", before["version"]);
+    let stale = scene.put(&path, &of_event, &body).await?;
+    stale.expect_problem(412, "stale")?;
+
+    let changed = scene.put(&path, &etag, &body).await?;
+    let newer = changed.etag()?;
+    ensure!(newer != etag, "{changed}");
+    changed.expect(200)?;
+    let again = scene.put(&path, &etag, &body).await?;
+    again.expect_problem(412, "stale")?;
+    let delete = || scene.stack.catalog().delete(&path).by(&scene.organizer);
+    let stale = delete().if_match(&etag).send().await?;
+    stale.expect_problem(412, "stale")?;
+    ensure!(delete().if_match(&newer).send().await?.status == 204);
+
+    let draft = draft(&scene.stack, &scene.organizer, &event_body()).await?;
+    let delete = scene.stack.catalog().delete(format!("/v1/events/{draft}"));
+    let delete = delete.by(&scene.organizer);
+    let stale = delete.clone().if_match("\"7\"").send().await?;
+    stale.expect_problem(412, "stale")?;
+    ensure!(delete.if_match("\"1\"").send().await?.status == 204);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_box_office_nothing_is_lowered() -> anyhow::Result<()> {
+    let scene = Scene::on_sale(&[TicketType::general(10)]).await?;
+    let lonely = InProcess::without_checkout(&scene.stack).await?;
+    let before = scene.event().await?;
+    let with_quantity = async |quantity: i64| {
+        let type_id = scene.event.ticket_types[0];
+        let changed = lonely.app.change(scene.event.id, |event| {
+            let known = event.ticket_type(type_id).ok_or(Code::NotFound)?;
+            let mut terms = known.terms.clone();
+            terms.quantity = quantity;
+            let changed = event.change_ticket_type(type_id, terms);
+            changed.map_err(|_| Problem::new(Code::Invalid))
+        });
+        changed.await.map(|event| event.version)
+    };
+    let refused = with_quantity(9).await.err().context("a refusal")?;
+    ensure!(refused.status() == 503, "{refused:?}");
+    ensure!(scene.event().await? == before, "it changed something");
+    // Nobody has to be asked whether there may be more.
+    let raised = with_quantity(11).await?;
+    ensure!(before["version"].as_i64() < Some(raised), "{raised}");
     Ok(())
 }
 

@@ -27,7 +27,7 @@ const INTENT_BUCKETS: u128 = 16;
 /// The sweeper looks every five seconds.
 const SWEPT: Duration = Duration::from_secs(30);
 
-async fn database(stack: &Stack) -> anyhow::Result<Session> {
+pub(crate) async fn database(stack: &Stack) -> anyhow::Result<Session> {
     let nodes: Vec<&str> = stack.cql_nodes.split(',').collect();
     let builder = SessionBuilder::new().known_nodes(nodes);
     Ok(builder.use_keyspace(KEYSPACE, false).build().await?)

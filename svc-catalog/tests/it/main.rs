@@ -7,9 +7,11 @@ mod cache;
 mod changes;
 mod coverage;
 mod crashes;
+mod in_process;
 mod life_cycle;
 mod list;
 mod records;
+mod steps;
 mod stream;
 mod vouchers;
 

@@ -129,8 +129,31 @@ async fn records_say_what_the_event_is() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ten ticket types of 100 at once for an event with room for 600: six get in, and the newest version is what the
-/// topics and the list end with.
+#[tokio::test]
+async fn a_draft_that_sells_nothing_any_more_has_no_inventory() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    let id = draft(&stack, &organizer, &event_body()).await?;
+    let general = add_ticket_type(&stack, &organizer, id, &TicketType::general(80)).await?;
+    let path = format!("/v1/events/{id}/ticket-types/{}", id_of(&general)?);
+    let gone = stack.catalog().delete(path).by(&organizer).send().await?;
+    ensure!(gone.status == 204, "{gone}");
+    let last_one = last(&stack, "catalog.inventory", id).await?;
+    let last_one = last_one.context("a record")?;
+    ensure!(
+        last_one.is_tombstone(),
+        "it still says what was sold: {last_one}"
+    );
+
+    add_ticket_type(&stack, &organizer, id, &TicketType::vip(8)).await?;
+    let (snapshot, inventory) = published(&stack, id).await?;
+    ensure!(
+        (snapshot.version, inventory.version) == (4, 4),
+        "{inventory:?}"
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn records_say_whether_seats_come_back() -> anyhow::Result<()> {
     let stack = Stack::from_env();
@@ -160,6 +183,8 @@ async fn records_say_whether_seats_come_back() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ten ticket types of 100 at once for an event with room for 600: six get in, and the newest version is what the
+/// topics and the list end with.
 #[tokio::test]
 async fn ten_changes_at_once_are_all_decided() -> anyhow::Result<()> {
     const AT_ONCE: usize = 10;

@@ -1,5 +1,7 @@
 //! Seats that count down before people's eyes.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail, ensure};
 use e2e::orders::place;
 use e2e::wait::SOON;
@@ -162,6 +164,26 @@ async fn a_new_ticket_type_comes_up_in_open_streams() -> anyhow::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Proxies close what is silent for a minute.
+#[tokio::test]
+async fn a_stream_of_which_nothing_is_to_be_told_is_kept_alive() -> anyhow::Result<()> {
+    const WITHIN: Duration = Duration::from_secs(25);
+    let stack = Stack::from_env();
+    let event = on_sale(&stack).await?;
+    let mut stream = Watched::open(stack.gateway(), &event, None).await?;
+    stream.next().await?;
+    let heard = async {
+        while !stream.text.contains(":\n\n") {
+            let chunk = stream.response.chunk().await?.context("the stream ended")?;
+            stream.text.push_str(std::str::from_utf8(&chunk)?);
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(WITHIN, heard)
+        .await
+        .context("silence")?
 }
 
 #[tokio::test]

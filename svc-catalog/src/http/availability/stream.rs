@@ -12,7 +12,7 @@ use futures::{Stream, stream};
 use platform::auth::OptionalCaller;
 use platform::http::{Code, Path, Problem};
 use platform::ids::new_id;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -61,12 +61,7 @@ pub async fn follow(
 ) -> Result<Response, Problem> {
     let seen = access::visible(&app, caller.as_ref(), event_id).await?;
     app.stock.check().map_err(Problem::unavailable)?;
-    let permit = Arc::clone(&app.streams).try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        Problem::new(Code::Overloaded)
-            .detail("too many streams are open")
-            .retry_after(5)
-    })?;
+    let permit = place(&app.streams)?;
     let last_id = headers
         .get(LAST_EVENT_ID)
         .and_then(|id| id.to_str().ok()?.parse().ok());
@@ -86,6 +81,16 @@ pub async fn follow(
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, stream).into_response())
+}
+
+/// A place among those who watch, given back when it is dropped; 503 when all are taken.
+fn place(streams: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let permit = Arc::clone(streams).try_acquire_owned();
+    permit.map_err(|_| {
+        Problem::new(Code::Overloaded)
+            .detail("too many streams are open")
+            .retry_after(5)
+    })
 }
 
 /// One open stream.
@@ -165,4 +170,19 @@ impl Follower {
 fn spread(most: Duration) -> Duration {
     let [share, ..] = *new_id().as_bytes().last_chunk::<2>().unwrap_or(&[0, 0]);
     most * u32::from(share) / u32::from(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_house_is_said_to_be_full_until_somebody_leaves() {
+        let streams = Arc::new(Semaphore::new(2));
+        let (first, _second) = (place(&streams).unwrap(), place(&streams).unwrap());
+        let refused = place(&streams).unwrap_err();
+        assert_eq!(refused.status(), 503);
+        drop(first);
+        assert!(place(&streams).is_ok());
+    }
 }
