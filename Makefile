@@ -62,12 +62,14 @@ proof: ## who audits the auditor: bugs on purpose that it must catch, and 1,000,
 growth: export STACK := growth
 growth: export STACK_OFFSET := 22000
 growth: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
+growth: export SVC_CHECKOUT__CHECKOUT_REMEMBER_SECONDS = $(remember)
+growth: remember ?= 86400
 growth: outages ?= $(if $(quick),1000$(comma)10000,1000,10000,100000,995000)
 growth: orders ?= $(if $(quick),2000,10000,100000,900000)
 growth: clients ?= 1024
 growth: seconds ?= $(if $(quick),3,10)
 growth: warm_up ?= $(if $(quick),1,3)
-growth: ## what 1,000,000 past orders cost the next one, a restart and a take-over, into docs/GROWTH.md: make growth [quick=1] [outages=1000,…] [orders=10000,…] [clients=1024]
+growth: ## what 1,000,000 past orders cost the next one, a restart and a take-over, into docs/GROWTH.md: make growth [quick=1] [outages=1000,…] [orders=10000,…] [clients=1024] [remember=86400]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
