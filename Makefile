@@ -1,8 +1,9 @@
 # What one does with this repository. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run down clean status tail test flash-sale proof bench bench-catalog bench-crowd load fmt lint
+.PHONY: help run down clean status tail test flash-sale proof growth bench bench-catalog bench-crowd load fmt lint
 
 STACK_COMMAND := infra/local/stack
+comma := ,
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
 
 help: ## list the targets
@@ -53,8 +54,28 @@ flash-sale: ## the proof: kill -9 in the middle of a sale, then an audit: make f
 	SVC_CHECKOUT__CQL_KEYSPACE=checkout_rebuilt $(STACK_COMMAND) run checkout rebuild && \
 	$(STACK_COMMAND) run checkout audit --tables checkout_rebuilt
 
-proof: ## who audits the auditor: bugs on purpose that it must catch, and 1,000,000 random histories (about half an hour)
+proof: ## who audits the auditor: bugs on purpose that it must catch, and 1,000,000 random histories; then make growth (about an hour)
 	infra/local/proof
+	$(MAKE) growth
+
+# The last of a million seats are for the orders that are asked for while svc-checkout is away.
+growth: export STACK := growth
+growth: export STACK_OFFSET := 22000
+growth: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
+growth: export SVC_CHECKOUT__CHECKOUT_REMEMBER_SECONDS = $(remember)
+growth: remember ?= 86400
+growth: outages ?= $(if $(quick),1000$(comma)10000,1000,10000,100000,995000)
+growth: orders ?= $(if $(quick),2000,10000,100000,900000)
+growth: clients ?= 1024
+growth: seconds ?= $(if $(quick),3,10)
+growth: warm_up ?= $(if $(quick),1,3)
+growth: ## what 1,000,000 past orders cost the next one, a restart and a take-over, into docs/GROWTH.md: make growth [quick=1] [outages=1000,…] [orders=10000,…] [clients=1024] [remember=86400]
+	cargo build --release --workspace --bins
+	$(STACK_COMMAND) clean
+	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
+	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-growth \
+		--outages $(outages) --orders $(orders) --clients $(clients) --seconds $(seconds) --warm-up $(warm_up) \
+		--called 'make growth$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))' $(if $(quick),,--report docs/GROWTH.md)
 
 load: ## k6 journeys with limits: make load [scenario=buy] [duration=30s] [url=https://…] [out=folder]
 	infra/load/run $(scenario) $(if $(duration),--duration $(duration)) $(if $(url),--url $(url)) $(if $(out),--out $(out))

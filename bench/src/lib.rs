@@ -1,5 +1,6 @@
 //! How many orders per second the system takes, and how many it could take at most; how many sign-ins; how fast a large
-//! catalog is read (`bench-catalog`); and what becomes of a crowd that is too large (`bench-crowd`).
+//! catalog is read (`bench-catalog`); what becomes of a crowd that is too large (`bench-crowd`); and what a million past orders
+//! of an event do to the next one (`bench-growth`).
 //!
 //! Orders are measured by two programs. `bench` buys over the public REST interface like people with a browser do, at
 //! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same
@@ -18,5 +19,6 @@ pub mod identity;
 pub mod load;
 pub mod machine;
 pub mod meter;
+pub mod process;
 pub mod report;
 pub mod users;

@@ -4,9 +4,10 @@
 //! HTTP allows: on a small machine the clients take their CPU time from the servers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use e2e::{PublishedEvent, orders};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -45,18 +46,11 @@ pub async fn run(
     plan: Plan,
     processes: &Processes,
 ) -> anyhow::Result<Run> {
-    let authority = authority(url)?;
     let bodies: Vec<Bytes> = events.iter().map(order_of_each).collect();
     let meter = Arc::new(Meter::new()?);
     let mut clients = JoinSet::new();
     for (token, body) in tokens.iter().zip(bodies.iter().cycle()) {
-        let client = Client {
-            connection: connect(&authority).await?,
-            host: HeaderValue::from_str(&authority)?,
-            authorization: HeaderValue::from_str(&format!("Bearer {token}"))?,
-            order: body.clone(),
-            purchase,
-        };
+        let client = Client::new(url, token, body.clone(), purchase).await?;
         clients.spawn(client.buy(Arc::clone(&meter)));
     }
     let measured = meter.measure(tokens.len(), plan, processes).await?;
@@ -69,6 +63,37 @@ pub async fn run(
         failures: meter.failures(),
         ..measured
     })
+}
+
+/// Lets one client per token place orders at `url` until there are so many, and measures nothing. None may fail.
+pub async fn place(
+    url: &str,
+    tokens: &[String],
+    event: &PublishedEvent,
+    orders: usize,
+) -> anyhow::Result<()> {
+    let left = Arc::new(AtomicUsize::new(orders));
+    let mut clients = JoinSet::new();
+    for token in tokens {
+        let mut client = Client::new(url, token, order_of_each(event), Purchase::Held).await?;
+        let left = Arc::clone(&left);
+        clients.spawn(async move {
+            let one_less = |left: usize| left.checked_sub(1);
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_ok()
+            {
+                if let Some(refusal) = client.purchase().await? {
+                    bail!("an order failed: {refusal}");
+                }
+            }
+            Ok(())
+        });
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// One ticket of each type of an event.
@@ -93,6 +118,17 @@ struct Placed {
 }
 
 impl Client {
+    async fn new(url: &str, token: &str, order: Bytes, purchase: Purchase) -> anyhow::Result<Self> {
+        let authority = authority(url)?;
+        Ok(Self {
+            connection: connect(&authority).await?,
+            host: HeaderValue::from_str(&authority)?,
+            authorization: HeaderValue::from_str(&format!("Bearer {token}"))?,
+            order,
+            purchase,
+        })
+    }
+
     async fn buy(mut self, meter: Arc<Meter>) {
         while !meter.has_ended() {
             let began = Instant::now();

@@ -7,7 +7,7 @@ use crate::figures::{Plan, Run, median};
 use crate::identity::Identity;
 use crate::machine::Machine;
 use clap::ValueEnum;
-use tables::number;
+pub use tables::{CPU_EXPLAINED, count, cpu_cells, cpu_heading, number};
 
 /// The level at which the throughput is judged.
 pub const CROWD: usize = 1024;

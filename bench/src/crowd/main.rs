@@ -1,7 +1,6 @@
 //! `make bench-crowd`: many more clients in one moment than svc-checkout lets wait. How many are turned away, how soon,
 //! and what that costs in memory.
 
-mod process;
 mod rush;
 
 use std::collections::BTreeMap;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bench::cpu::Processes;
 use bench::machine::Machine;
+use bench::process::Process;
 use bench::users::Buyers;
 use clap::Parser;
 use e2e::{Role, Service, Stack, TicketType, orders};
@@ -18,7 +18,6 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use tokio::time::sleep;
 
-use crate::process::Process;
 use crate::rush::{Answer, Crowd};
 
 const CHECKOUT: &str = "svc-checkout";

@@ -113,31 +113,12 @@ impl Report {
 
     pub(super) fn cpu(&self) -> String {
         let mut text = format!(
-            "## CPU per order\nIn µs, of the same runs. *other* is the rest of the stack, *{ELSEWHERE}* whatever else \
-             the machine did: when it is not close to nothing, the figures above are disturbed.\n\n\
-             | clients | | {CLIENT} | {} | other | {ELSEWHERE} |\n|---|---|---|{}---|---|\n",
-            SHOWN.join(" | "),
-            "---|".repeat(SHOWN.len()),
+            "## CPU per order\n{CPU_EXPLAINED}\n\n{}",
+            cpu_heading("clients |")
         );
         for (scene, run) in self.measured() {
-            let of = |name: &str| run.cpu_us.get(name).copied().unwrap_or_default();
-            let named: f64 = SHOWN
-                .iter()
-                .chain(&[CLIENT, ELSEWHERE])
-                .map(|name| of(name))
-                .sum();
-            let other = run.cpu_us.values().sum::<f64>() - named;
-            let shown: Vec<String> = SHOWN.iter().map(|name| number(of(name))).collect();
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {} | {} |",
-                count(run.clients),
-                scene.name(),
-                number(of(CLIENT)),
-                shown.join(" | "),
-                number(other),
-                number(of(ELSEWHERE)),
-            );
+            let (clients, scene) = (count(run.clients), scene.name());
+            let _ = writeln!(text, "| {clients} | {scene} | {} |", cpu_cells(&run));
         }
         text + "\n"
     }
@@ -195,8 +176,33 @@ impl Report {
     }
 }
 
+/// What the columns of [`cpu_heading`] are.
+pub const CPU_EXPLAINED: &str = "In µs, of the same runs. *other* is the rest of the stack, *elsewhere* whatever else \
+     the machine did: when it is not close to nothing, the figures above are disturbed.";
+
+/// The first two lines of a table of CPU time per order: these columns, and those of [`cpu_cells`].
+pub fn cpu_heading(columns: &str) -> String {
+    let columns = format!(
+        "{columns} | {CLIENT} | {} | other | {ELSEWHERE}",
+        SHOWN.join(" | ")
+    );
+    let rule = "---|".repeat(columns.split('|').count());
+    format!("| {columns} |\n|{rule}\n")
+}
+
+/// The CPU time per order of a run, in µs.
+pub fn cpu_cells(run: &Run) -> String {
+    let of = |name: &str| run.cpu_us.get(name).copied().unwrap_or_default();
+    let named = SHOWN.iter().chain(&[CLIENT, ELSEWHERE]);
+    let other = run.cpu_us.values().sum::<f64>() - named.map(|name| of(name)).sum::<f64>();
+    let shown = SHOWN.map(of).into_iter();
+    let cells = [of(CLIENT)].into_iter().chain(shown);
+    let cells = cells.chain([other, of(ELSEWHERE)]).map(number);
+    cells.collect::<Vec<_>>().join(" | ")
+}
+
 /// `1,024`.
-pub(super) fn count(value: usize) -> String {
+pub fn count(value: usize) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -209,7 +215,7 @@ pub(super) fn count(value: usize) -> String {
 }
 
 /// Three digits or more: `4.25`, `42.5`, `425`, `4,250`.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -6,28 +6,28 @@ use anyhow::{Context as _, ensure};
 
 /// A process by its id.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Process(pub(crate) u32);
+pub struct Process(pub u32);
 
 impl Process {
     /// The memory that it has now, in MiB.
-    pub(crate) fn memory_mib(self) -> anyhow::Result<u64> {
+    pub fn memory_mib(self) -> anyhow::Result<u64> {
         self.status("VmRSS")
     }
 
     /// The most that it had since [`Process::forget_peak`], in MiB.
-    pub(crate) fn peak_mib(self) -> anyhow::Result<u64> {
+    pub fn peak_mib(self) -> anyhow::Result<u64> {
         self.status("VmHWM")
     }
 
     /// Lets the peak begin anew with what it has now.
-    pub(crate) fn forget_peak(self) -> anyhow::Result<()> {
+    pub fn forget_peak(self) -> anyhow::Result<()> {
         let path = format!("/proc/{}/clear_refs", self.0);
         // What proc(5) has for exactly this.
         fs::write(&path, "5").with_context(|| format!("write {path}"))
     }
 
     /// Fails where it may not open so many files, a connection each.
-    pub(crate) fn may_open(self, files: usize) -> anyhow::Result<()> {
+    pub fn may_open(self, files: usize) -> anyhow::Result<()> {
         let path = format!("/proc/{}/limits", self.0);
         let limits = fs::read_to_string(&path).with_context(|| path.clone())?;
         let may = limits
