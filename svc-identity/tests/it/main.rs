@@ -2,6 +2,7 @@
 
 mod address_crashes;
 mod admin;
+mod attacks;
 mod audit;
 mod bad_input;
 mod case_limits;
