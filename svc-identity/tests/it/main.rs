@@ -24,6 +24,7 @@ mod own;
 mod passwords;
 mod profile;
 mod registration;
+mod registration_crashes;
 mod roles;
 mod sessions;
 
