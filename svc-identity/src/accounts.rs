@@ -7,10 +7,11 @@ use std::time::Duration;
 use platform::auth::RoleSet;
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
-use platform::intent::{Intents, PublishError};
+use platform::intent::{Intents, PublishError, publish_newest};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use crate::crash_point::crash_point;
 use crate::domain::account::Account;
 use crate::domain::address_change::{FORMER_KEPT_FOR, Wish};
 use crate::domain::email::Email;
@@ -122,8 +123,10 @@ impl Accounts {
             // As it will be read: the answer to this request and to the next one must not differ.
             created_at: Timestamp::from_millis(now.as_millis()),
         };
+        crash_point("claimed");
         let account = Account::new(user, password_hash);
         let intent = self.intents.begin(account.user.id).await?;
+        crash_point("publication-owed");
         let mail = match new.verify {
             true => Some(
                 self.mails
@@ -132,6 +135,7 @@ impl Accounts {
             ),
             false => None,
         };
+        crash_point("mail-owed");
         if !self.users.insert(&account, intent.id).await? {
             self.intents.done(intent).await?;
             if let Some(mail) = mail {
@@ -139,7 +143,12 @@ impl Accounts {
             }
             return Err(AccountError::EmailTaken);
         }
-        self.intents.settle(&*self.topic, intent).await?;
+        crash_point("made");
+        publish_newest(&*self.topic, account.user.id).await?;
+        crash_point("published");
+        let settled = self.intents.done(intent).await;
+        settled.map_err(PublishError::from)?;
+        crash_point("settled");
         // Last: the mailer can do nothing before it knows the user.
         if let Some(mail) = mail {
             self.mails.settle_soon(mail);

@@ -195,11 +195,12 @@ impl RotateConfig {
 }
 
 impl PasswordConfig {
-    /// The defaults of the cost are those that OWASP's Password Storage Cheat Sheet names first.
+    /// The defaults of the cost are those that OWASP's Password Storage Cheat Sheet names first, and the least: nobody makes
+    /// passwords cheap by a setting.
     fn from_env(env: &mut Env) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let memory_kib = env.or_in("IDENTITY_ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576);
-        let iterations = env.or_in("IDENTITY_ARGON2_ITERATIONS", 2, 1..=100);
+        let memory_kib = env.or_in("IDENTITY_ARGON2_MEMORY_KIB", 19_456, 19_456..=1_048_576);
+        let iterations = env.or_in("IDENTITY_ARGON2_ITERATIONS", 2, 2..=100);
         let lanes = env.or_in("IDENTITY_ARGON2_LANES", 1, 1..=16);
         let threads = env.or_in("IDENTITY_HASH_THREADS", cores, 1..=256);
         let queue = env.or_in("IDENTITY_HASH_QUEUE", 64, 1..=10_000);
@@ -341,6 +342,18 @@ mod tests {
             wrong(&[(EMAIL.0, "admin"), (PASSWORD.0, "short")]),
             [EMAIL.0, PASSWORD.0]
         );
+    }
+
+    #[test]
+    fn no_setting_makes_passwords_cheaper_than_the_default() {
+        for (name, less, more) in [
+            ("IDENTITY_ARGON2_MEMORY_KIB", "19455", "65536"),
+            ("IDENTITY_ARGON2_ITERATIONS", "1", "3"),
+            ("IDENTITY_ARGON2_LANES", "0", "2"),
+        ] {
+            assert_eq!(wrong(&[(name, less)]), [name]);
+            assert!(wrong(&[(name, more)]).is_empty(), "{name}");
+        }
     }
 
     #[test]

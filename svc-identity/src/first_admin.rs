@@ -1,5 +1,6 @@
 //! The first admin: somebody must be able to give others their roles.
 
+use platform::auth::Role;
 use platform::ids::derived_id;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -50,7 +51,16 @@ pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> an
     };
     match accounts.create(new).await {
         Ok(user) => tracing::info!(user_id = %user.id, "the first admin was made"),
-        Err(AccountError::EmailTaken) => {}
+        // By another instance that started in this moment, by somebody who is an admin by now, or by somebody else.
+        Err(AccountError::EmailTaken) => {
+            let holder = accounts.claims.find(&first.email.key()).await?;
+            let holder = users.find_newest(holder.unwrap_or(id)).await?;
+            if !holder.is_some_and(|account| account.user.roles.contains(Role::Admin)) {
+                tracing::warn!(
+                    "IDENTITY_FIRST_ADMIN_EMAIL is the address of somebody who registered, and nobody is made admin: set another one"
+                );
+            }
+        }
         // The account is there and the sweeper publishes it as soon as Kafka is back.
         Err(AccountError::Publish(error)) => {
             tracing::warn!(

@@ -7,6 +7,7 @@ pub mod address_moves;
 pub mod app;
 pub mod checkout;
 pub mod config;
+pub mod crash_point;
 pub mod desk;
 pub mod domain;
 pub mod export;

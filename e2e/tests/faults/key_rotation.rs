@@ -22,12 +22,45 @@ fn key_id(token: &str) -> anyhow::Result<String> {
     Ok(head["kid"].as_str().context("a key id")?.to_owned())
 }
 
-/// The token is believed by the gateway and by three services behind it.
+/// The token is believed by the gateway and by every service behind it.
 async fn is_good(stack: &Stack, token: &str) -> anyhow::Result<()> {
-    for path in ["/v1/users/me", "/v1/notifications", "/v1/events?limit=1"] {
+    for path in [
+        "/v1/users/me",
+        "/v1/events?limit=1",
+        "/v1/orders",
+        "/v1/notifications",
+    ] {
         let answer = stack.gateway().get(path).token(token).send().await?;
         ensure!(answer.status == 200, "{answer}");
     }
+    Ok(())
+}
+
+/// The newest entry about a rotation in the trail.
+async fn newest_rotation(stack: &Stack) -> anyhow::Result<Option<Value>> {
+    let admin = stack.admin_token().await?;
+    let newest = stack.identity().get("/v1/audit?limit=200").token(&admin);
+    let page = newest.send().await?.expect(200)?;
+    let entries = page["items"].as_array().context("items")?;
+    let mut entries = entries.iter();
+    let rotation = entries.find(|entry| entry["action"] == "keys-rotated");
+    Ok(rotation.cloned())
+}
+
+/// That the trail has a rotation since `before`: by nobody who is signed in, and from no address, for it was done at the
+/// machine.
+async fn is_in_the_trail(stack: &Stack, before: Option<&Value>) -> anyhow::Result<()> {
+    let rotation = newest_rotation(stack).await?.context("no rotation")?;
+    ensure!(
+        before.is_none_or(|before| before["id"] != rotation["id"]),
+        "the trail has no rotation after {rotation}"
+    );
+    ensure!(
+        rotation["outcome"] == "done"
+            && rotation["actor_id"].is_null()
+            && rotation["client"].is_null(),
+        "{rotation}"
+    );
     Ok(())
 }
 
@@ -37,8 +70,10 @@ async fn no_token_becomes_invalid_when_the_key_rotates() -> anyhow::Result<()> {
     let user = stack.customer().await?;
     let first = user.token.clone();
     let old_key = key_id(&first)?;
+    let before = newest_rotation(&stack).await?;
     let rotated = control::stack(&["run", "identity", "rotate-keys"]).await?;
     ensure!(rotated.status.success(), "{rotated:?}");
+    is_in_the_trail(&stack, before.as_ref()).await?;
     let again = control::stack(&["run", "identity", "rotate-keys"]).await?;
     ensure!(
         !again.status.success(),

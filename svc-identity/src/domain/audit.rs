@@ -12,6 +12,9 @@ macro_rules! actions {
         pub enum Action { $($(#[$doc])* $variant,)* }
 
         impl Action {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
             /// The name, in rows and answers.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }

@@ -18,7 +18,8 @@ pub struct EntryOut {
     id: Uuid,
     at: Timestamp,
     /// `registered`, `signed-in`, `sign-in-failed`, `signed-out`, `refresh-token-reused`, `profile-changed`,
-    /// `password-changed`, `password-change-failed`, `password-reset-asked`, `password-reset`, `email-verified`,
+    /// `password-changed`, `password-change-failed`, `password-reset-asked`, `password-reset`, `email-change-asked`,
+    /// `email-change-failed`, `email-changed`, `email-verified`,
     /// `roles-changed`, `erased`, `exported`,
     /// `case-opened`, `case-written`, `case-changed`, `case-seen`,
     /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`.
@@ -97,4 +98,20 @@ pub async fn list_audit(
     let (entries, next) = found?;
     let next = next.map(|place| (place.at.as_millis(), place.id));
     Ok(Json(Page::new(entries, next.as_ref()).map(EntryOut::from)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::Action;
+    use utoipa::PartialSchema as _;
+
+    #[test]
+    fn the_document_names_every_action() {
+        let schema = serde_json::to_string(&EntryOut::schema()).unwrap();
+        for action in Action::ALL {
+            let name = format!("`{}`", action.as_str());
+            assert!(schema.contains(&name), "{name}");
+        }
+    }
 }

@@ -133,6 +133,8 @@ pub async fn list_cases(
             ..wanted
         }
     } else {
+        let deed = Deed::by(caller.user_id, Action::Denied, wanted.user_id, client);
+        app.trail.record(deed).await?;
         return Err(Problem::new(Code::Forbidden));
     };
     let (cases, next) = app.desk.list(wanted, before, page.limit()).await?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
@@ -13,6 +14,10 @@ use super::seconds;
 
 /// What is lately.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long a user who is erased stays without addresses: a sign-in that began before may write one later. More than the
+/// longest request, which is 10 s, and the difference of two clocks; less than the 3 days ahead that ScyllaDB allows.
+const ERASED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The table of addresses.
 pub struct RecentSignIns {
@@ -30,7 +35,7 @@ impl RecentSignIns {
             "INSERT INTO recent_sign_ins (user_id, client) VALUES (?, ?) USING TTL ?";
         const FIND: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? AND client = ?";
         const OF_USER: &str = "SELECT client FROM recent_sign_ins WHERE user_id = ? LIMIT ?";
-        const ERASE_OF: &str = "DELETE FROM recent_sign_ins WHERE user_id = ?";
+        const ERASE_OF: &str = "DELETE FROM recent_sign_ins USING TIMESTAMP ? WHERE user_id = ?";
         Ok(Self {
             insert: cql::prepare(&session, INSERT).await?,
             find: cql::prepare(&session, FIND).await?,
@@ -54,10 +59,13 @@ impl RecentSignIns {
         Ok(rows.into_iter().map(|(client,)| client).collect())
     }
 
-    /// Forgets all of a user's.
+    /// Forgets all of a user's for good, those as well that are written within the next hour. Only for somebody who is no
+    /// longer a user.
     pub async fn erase_of(&self, user_id: Uuid) -> Result<(), CqlError> {
-        let session = &self.session;
-        session.execute_unpaged(&self.erase_of, (user_id,)).await?;
+        // The time of a write decides, and this one is later than any sign-in's.
+        let until = Timestamp::now().saturating_add(ERASED_FOR);
+        let values = (until.as_micros(), user_id);
+        self.session.execute_unpaged(&self.erase_of, values).await?;
         Ok(())
     }
 

@@ -6,10 +6,13 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use e2e::{PASSWORD, Role, Stack, eventually};
+use e2e::{Call, PASSWORD, Role, Stack, eventually};
 use platform::clock::Timestamp;
 use platform::ids::new_id;
+use schemas::identity::{EmailVerificationRequested, PasswordResetRequested};
 use serde_json::{Value, json};
+
+use crate::mail_links::next;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -145,6 +148,70 @@ async fn what_was_done_and_tried_is_there_with_its_request() -> anyhow::Result<(
         );
         assert_eq!(entry["client"], "203.0.113.7");
         assert!(!entry.to_string().contains(&user.email), "{entry}");
+    }
+    Ok(())
+}
+
+/// Sends a call that must be answered with `status`; under which id.
+async fn done(call: Call, status: u16) -> anyhow::Result<String> {
+    let id = format!("audit-{}", new_id());
+    let answer = call.request_id(&id).send().await?;
+    anyhow::ensure!(answer.status == status, "{answer}");
+    Ok(id)
+}
+
+#[tokio::test]
+async fn passwords_links_and_copied_tokens_leave_their_entries() -> anyhow::Result<()> {
+    const NEW: &str = "a passphrase for another day";
+    let stack = Stack::from_env();
+    let mut mails = stack.records_from_now("identity.mail")?;
+    let user = stack.customer().await?;
+    let verification: EmailVerificationRequested = next(&mut mails, user.id).await?;
+    let (api, me, null) = (stack.identity(), json!(user.id), Value::Null);
+    let post = |path: &str, body: &Value| api.post(path).json(body);
+    let change = |current: &str| {
+        let body = json!({"current_password": current, "new_password": PASSWORD});
+        post("/v1/users/me/password", &body).by(&user)
+    };
+    let verify = json!({"token": verification.token});
+    let verify = post("/v1/email-verifications/confirm", &verify);
+    let ask = post("/v1/password-resets", &json!({"email": user.email}));
+    let mut expected = vec![
+        (done(verify, 204).await?, "email-verified", &me),
+        (
+            done(change("wrong"), 401).await?,
+            "password-change-failed",
+            &me,
+        ),
+        (done(ask, 202).await?, "password-reset-asked", &null),
+    ];
+    let spent = post(
+        "/v1/sessions/refresh",
+        &json!({"refresh_token": user.refresh_token}),
+    );
+    spent.clone().send().await?.expect(200)?;
+    expected.push((done(spent, 401).await?, "refresh-token-reused", &null));
+    let reset: PasswordResetRequested = next(&mut mails, user.id).await?;
+    let reset = json!({"token": reset.token, "new_password": NEW});
+    let reset = post("/v1/password-resets/confirm", &reset);
+    expected.push((done(reset, 204).await?, "password-reset", &me));
+    expected.push((done(change(NEW), 204).await?, "password-changed", &me));
+
+    let ids: Vec<String> = expected.iter().map(|(id, ..)| id.clone()).collect();
+    let found = entries(&stack, &ids).await?;
+    for (id, action, actor) in expected {
+        let entry = found
+            .get(&id)
+            .with_context(|| format!("no entry says {action}"))?;
+        assert_eq!(
+            (&entry["action"], &entry["outcome"]),
+            (&json!(action), &json!("done"))
+        );
+        assert_eq!(
+            (&entry["actor_id"], &entry["user_id"]),
+            (actor, &me),
+            "{entry}"
+        );
     }
     Ok(())
 }

@@ -123,8 +123,15 @@ async fn a_case_is_its_customers_and_supports() -> anyhow::Result<()> {
     let changed = set(api, &other, id, "closed").await?;
     changed.expect_problem(404, "not-found")?;
     let others = format!("{CASES}?user_id={}", customer.id);
-    let others = api.get(others).by(&other).send().await?;
-    others.expect_problem(403, "forbidden")?;
+    let request_id = format!("audit-{}", new_id());
+    let others = api.get(others).by(&other).request_id(&request_id);
+    others.send().await?.expect_problem(403, "forbidden")?;
+    let denied = crate::audit::entries(&stack, std::slice::from_ref(&request_id)).await?;
+    let denied = denied.get(&request_id).context("the denial")?;
+    assert_eq!(
+        (&denied["action"], &denied["actor_id"], &denied["user_id"]),
+        (&json!("denied"), &json!(other.id), &json!(customer.id))
+    );
     assert!(listed(api, &other, "").await?.is_empty());
 
     let pending = set(api, &customer, id, "pending").await?;

@@ -84,6 +84,30 @@ async fn whoever_erases_himself_is_gone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_was_under_way_leaves_no_address_behind() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let (user, database) = (stack.customer().await?, database(&stack).await?);
+    let addresses = async || {
+        let select = "SELECT client FROM recent_sign_ins WHERE user_id = ?";
+        let rows = database.query_unpaged(select, (user.id,)).await?;
+        let rows = rows.into_rows_result()?;
+        let addresses: Vec<(String,)> = rows.rows()?.collect::<Result<_, _>>()?;
+        anyhow::Ok(addresses)
+    };
+    assert_eq!(addresses().await?.len(), 1);
+    let erase = stack.identity().delete("/v1/users/me").by(&user);
+    assert_eq!(erase.send().await?.status, 204);
+    // As it is written by who had presented the password before.
+    let late = "INSERT INTO recent_sign_ins (user_id, client) VALUES (?, ?) USING TTL 60";
+    for client in ["127.0.0.1", "192.0.2.1"] {
+        database.query_unpaged(late, (user.id, client)).await?;
+    }
+    let left = addresses().await?;
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_admin_erases_others() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let (admin, user) = (stack.admin_token().await?, stack.customer().await?);

@@ -2,6 +2,7 @@
 
 mod address_crashes;
 mod admin;
+mod attacks;
 mod audit;
 mod bad_input;
 mod case_limits;
@@ -23,6 +24,7 @@ mod own;
 mod passwords;
 mod profile;
 mod registration;
+mod registration_crashes;
 mod roles;
 mod sessions;
 
