@@ -25,10 +25,9 @@ const UPDATE: &str = "UPDATE attendees SET attendance = ?, name = ?, email = ?, 
     changed_at = ?, version = ? WHERE order_id = ? AND ticket_id = ? IF version = ?";
 const ERASE: &str = "UPDATE attendees SET attendance = null, name = null, email = null, phone = null, \
     operations = null, version = ? WHERE order_id = ? AND ticket_id = ? IF version = ?";
-const OF_ORDER: &str = "SELECT ticket_id, event_id, user_id, version, attendance, name, email, phone, operations, \
-    changed_at FROM attendees WHERE order_id = ?";
-const FIND: &str = "SELECT ticket_id, event_id, user_id, version, attendance, name, email, phone, operations, \
-    changed_at FROM attendees WHERE order_id = ? AND ticket_id = ?";
+/// The columns of an [`AttendeeRow`].
+const COLUMNS: &str =
+    "ticket_id, event_id, user_id, version, attendance, name, email, phone, operations, changed_at";
 const SAID: &str =
     "SELECT ticket_id, attendance, name, email, phone FROM attendees WHERE order_id = ?";
 
@@ -58,12 +57,14 @@ pub struct AttendeeStore {
 impl AttendeeStore {
     /// Prepares the statements.
     pub async fn new(session: Arc<Session>) -> Result<Self, CqlError> {
+        let of_order = format!("SELECT {COLUMNS} FROM attendees WHERE order_id = ?");
+        let find = format!("{of_order} AND ticket_id = ?");
         Ok(Self {
             insert: cql::prepare_lwt(&session, INSERT).await?,
             update: cql::prepare_lwt(&session, UPDATE).await?,
             erase: cql::prepare_lwt(&session, ERASE).await?,
-            find: cql::prepare_serial_read(&session, FIND).await?,
-            of_order: cql::prepare_serial_read(&session, OF_ORDER).await?,
+            find: cql::prepare_serial_read(&session, &find).await?,
+            of_order: cql::prepare_serial_read(&session, &of_order).await?,
             said: cql::prepare(&session, SAID).await?,
             session,
         })

@@ -134,22 +134,34 @@ async fn what_was_done_and_tried_is_there_with_its_request() -> anyhow::Result<(
     let ids: Vec<String> = expected.iter().map(|(id, ..)| id.clone()).collect();
     let found = entries(&stack, &ids).await?;
     for (id, action, actor, about) in expected {
-        let entry = found
-            .get(&id)
-            .with_context(|| format!("no entry says {action}"))?;
-        assert_eq!(
-            (&entry["action"], &entry["outcome"]),
-            (&json!(action), &json!("done"))
-        );
-        assert_eq!(
-            (&entry["actor_id"], &entry["user_id"]),
-            (&actor, &about),
-            "{entry}"
-        );
+        let entry = entry_of(&found, &id, action, &actor, &about)?;
         assert_eq!(entry["client"], "203.0.113.7");
         assert!(!entry.to_string().contains(&user.email), "{entry}");
     }
     Ok(())
+}
+
+/// The entry of a request: that `actor` did `action`, of which `about` is the user.
+fn entry_of<'a>(
+    found: &'a BTreeMap<String, Value>,
+    id: &str,
+    action: &str,
+    actor: &Value,
+    about: &Value,
+) -> anyhow::Result<&'a Value> {
+    let entry = found
+        .get(id)
+        .with_context(|| format!("no entry says {action}"))?;
+    assert_eq!(
+        (&entry["action"], &entry["outcome"]),
+        (&json!(action), &json!("done"))
+    );
+    assert_eq!(
+        (&entry["actor_id"], &entry["user_id"]),
+        (actor, about),
+        "{entry}"
+    );
+    Ok(entry)
 }
 
 /// Sends a call that must be answered with `status`; under which id.
@@ -200,18 +212,7 @@ async fn passwords_links_and_copied_tokens_leave_their_entries() -> anyhow::Resu
     let ids: Vec<String> = expected.iter().map(|(id, ..)| id.clone()).collect();
     let found = entries(&stack, &ids).await?;
     for (id, action, actor) in expected {
-        let entry = found
-            .get(&id)
-            .with_context(|| format!("no entry says {action}"))?;
-        assert_eq!(
-            (&entry["action"], &entry["outcome"]),
-            (&json!(action), &json!("done"))
-        );
-        assert_eq!(
-            (&entry["actor_id"], &entry["user_id"]),
-            (actor, &me),
-            "{entry}"
-        );
+        entry_of(&found, &id, action, actor, &me)?;
     }
     Ok(())
 }
