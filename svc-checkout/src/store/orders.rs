@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::sync::Cache;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
@@ -17,6 +16,7 @@ use crate::domain::order::{Order, Status};
 mod batches;
 mod of_event;
 mod places;
+mod purchases;
 mod rows;
 mod tickets_of;
 
@@ -24,31 +24,12 @@ use of_event::OfEvent;
 pub use of_event::Walk;
 use places::{Places, partition_of};
 pub use places::{Position, is_possible};
+pub use purchases::Purchase;
+use purchases::Purchases;
 use rows::{COLUMNS, EndedRow, OrderRow, PaidRow, ReservedRow, bucket, order_of};
 
 /// Rows of one page that are read at once.
 const READS_AT_ONCE: usize = 16;
-
-/// Orders whose [`Purchase`] is remembered, at most: with some 200 bytes each they outlast a hold on the busiest night.
-const MAX_REMEMBERED: u64 = 100_000;
-
-/// Of an order that which never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Purchase {
-    /// What for.
-    pub event_id: Uuid,
-    /// Whose it is.
-    pub user_id: Uuid,
-}
-
-impl Purchase {
-    fn of(order: &Order) -> Self {
-        Self {
-            event_id: order.event_id,
-            user_id: order.user_id,
-        }
-    }
-}
 
 /// How an order came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +76,7 @@ pub struct OrderStore {
     of_event: OfEvent,
     order_places: Places,
     ticket_places: Places,
-    purchases: Cache<Uuid, Purchase>,
+    purchases: Purchases,
 }
 
 impl OrderStore {
@@ -165,7 +146,7 @@ impl OrderStore {
                 "purchased_at, ticket_id, order_id",
             )
             .await?,
-            purchases: Cache::new(MAX_REMEMBERED),
+            purchases: Purchases::new(),
             session,
         })
     }
@@ -186,7 +167,7 @@ impl OrderStore {
             self.write(&self.insert_order_place, places),
         )?;
         for order in orders {
-            self.purchases.insert(order.id, Purchase::of(order));
+            self.purchases.remember(order);
         }
         Ok(())
     }
@@ -270,7 +251,7 @@ impl OrderStore {
 
     /// Whose the order with this id is and what for. Most are paid soon after they were written here: no read for these.
     pub async fn purchase(&self, order_id: Uuid) -> Result<Option<Purchase>, CqlError> {
-        if let Some(purchase) = self.purchases.get(&order_id) {
+        if let Some(purchase) = self.purchases.get(order_id) {
             return Ok(Some(purchase));
         }
         Ok(self.find(order_id).await?.map(|order| Purchase::of(&order)))
