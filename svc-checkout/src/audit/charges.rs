@@ -34,7 +34,12 @@ pub(super) struct Charge {
 }
 
 /// The statements, and whose word each is.
-const STATEMENTS: [(&str, bool); 2] = [
+const STATEMENTS: [(&str, bool); 3] = [
+    (
+        "SELECT payment_id, order_id, status, amount, currency, changed_at FROM simulated_ledger",
+        false,
+    ),
+    // Of charges from before there was the other one.
     (
         "SELECT payment_id, order_id, status, amount, currency, changed_at FROM simulated_charges",
         false,
@@ -87,7 +92,9 @@ async fn read_one(
             changed_at,
             is_our_note,
         };
-        charges.insert(payment_id, charge);
+        if charges.insert(payment_id, charge).is_some() {
+            bail!("payment {payment_id} stands in two ledgers");
+        }
     }
     Ok(())
 }

@@ -54,4 +54,8 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "0010_attendee_names",
         text: include_str!("../../migrations/0010_attendee_names.cql"),
     },
+    Migration {
+        name: "0011_simulated_ledger",
+        text: include_str!("../../migrations/0011_simulated_ledger.cql"),
+    },
 ];

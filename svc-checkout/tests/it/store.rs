@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use e2e::Stack;
+use futures::future::try_join_all;
 use platform::clock::Timestamp;
 use platform::config::CqlConfig;
 use platform::cql;
 use platform::ids::new_id;
 use platform::money::Money;
+use scylla::client::session::Session;
 use svc_checkout::domain::order::{Line, Order, Status, Ticket};
 use svc_checkout::store::MIGRATIONS;
 use svc_checkout::store::orders::{End, OrderStore, Walk};
+use svc_checkout::store::simulated_charges::{ChargeStatus, ChargeStore};
 use uuid::Uuid;
 
 /// Over a keyspace of its own: what is not in the ledger has no place in that of the service.
-async fn store(keyspace: &str) -> anyhow::Result<OrderStore> {
+async fn session(keyspace: &str) -> anyhow::Result<Arc<Session>> {
     let config = CqlConfig {
         nodes: vec![Stack::from_env().cql_nodes],
         keyspace: keyspace.to_owned(),
@@ -24,7 +27,11 @@ async fn store(keyspace: &str) -> anyhow::Result<OrderStore> {
         credentials: None,
     };
     cql::migrate(&config, MIGRATIONS).await?;
-    Ok(OrderStore::new(cql::connect(&config).await?).await?)
+    Ok(cql::connect(&config).await?)
+}
+
+async fn store(keyspace: &str) -> anyhow::Result<OrderStore> {
+    Ok(OrderStore::new(session(keyspace).await?).await?)
 }
 
 fn price(amount: i64) -> Money {
@@ -179,5 +186,51 @@ async fn whatever_is_committed_at_once_is_written() -> anyhow::Result<()> {
         let found = store.find(order.id).await?.context("an ended order")?;
         assert_eq!((found.status, found.version), (Status::Expired, 4));
     }
+    Ok(())
+}
+
+async fn settled(
+    store: &ChargeStore,
+    ids: &[Uuid],
+    status: ChargeStatus,
+) -> anyhow::Result<Vec<ChargeStatus>> {
+    let ends = ids
+        .iter()
+        .map(|id| store.settle(*id, *id, price(100), status));
+    Ok(try_join_all(ends).await?)
+}
+
+/// Two instances want another end of the same charges at the same time, and then all money back. The ledger is few partitions, so
+/// that charges share transactions and some of these are refused for one of them.
+#[tokio::test]
+async fn every_charge_has_one_end_whoever_wants_which() -> anyhow::Result<()> {
+    const CHARGES: usize = 120;
+    let session = session("test_checkout_charges").await?;
+    let one = ChargeStore::new(Arc::clone(&session)).await?;
+    let other = ChargeStore::new(session).await?;
+    let ids: Vec<Uuid> = std::iter::repeat_with(new_id).take(CHARGES).collect();
+    let (captured, voided, again) = futures::try_join!(
+        settled(&one, &ids, ChargeStatus::Captured),
+        settled(&other, &ids, ChargeStatus::Voided),
+        settled(&one, &ids, ChargeStatus::Declined),
+    )?;
+    for (n, id) in ids.iter().enumerate() {
+        let (known, amount) = one.find(*id).await?.context("it was settled")?;
+        assert_eq!((captured[n], voided[n], again[n]), (known, known, known));
+        assert_eq!(amount, price(100));
+    }
+    let refunded = try_join_all(ids.iter().map(|id| other.refund(*id))).await?;
+    for (n, id) in ids.iter().enumerate() {
+        let was_paid = captured[n] == ChargeStatus::Captured;
+        assert_eq!(refunded[n], was_paid);
+        let end = if was_paid {
+            ChargeStatus::Refunded
+        } else {
+            captured[n]
+        };
+        assert_eq!(one.find(*id).await?, Some((end, price(100))));
+    }
+    assert_eq!(one.find(new_id()).await?, None);
+    assert!(!one.refund(new_id()).await?, "nothing was charged");
     Ok(())
 }
