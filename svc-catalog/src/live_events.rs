@@ -85,7 +85,10 @@ pub struct Behind;
 impl Default for LiveEvents {
     fn default() -> Self {
         Self {
-            known: RwLock::default(),
+            known: RwLock::new(Known {
+                listed: Index::filling(),
+                ..Known::default()
+            }),
             pages: Cache::builder()
                 .max_capacity(MAX_PAGES_BYTES)
                 .weigher(|_, page: &Arc<LivePage>| {
@@ -185,6 +188,7 @@ impl LiveEvents {
 
     /// Everything is here that was there at the start.
     pub fn set_complete(&self) {
+        self.write().listed.filled();
         self.complete.store(true, Ordering::Release);
     }
 

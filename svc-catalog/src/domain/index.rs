@@ -33,6 +33,19 @@ pub struct Index {
 }
 
 impl Index {
+    /// Nothing is looked for until it is [`filled`](Self::filled), so that many events are taken in for less.
+    pub fn filling() -> Self {
+        Self {
+            words: Beginnings::filling(),
+            ..Self::default()
+        }
+    }
+
+    /// From now on everything is found.
+    pub fn filled(&mut self) {
+        self.words.filled();
+    }
+
     /// Takes an event in that is not in.
     pub fn insert(&mut self, event: &Event) {
         let place = Place::of(event);

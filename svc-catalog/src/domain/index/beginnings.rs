@@ -22,6 +22,8 @@ pub(super) struct Beginnings {
     /// Those that have any of the words that begin with these two letters.
     pairs: BTreeMap<Start<2>, RoaringBitmap>,
     alike: BTreeMap<Start<3>, Alike>,
+    /// There are no unions yet.
+    is_filling: bool,
 }
 
 /// Words that begin with the same three letters.
@@ -34,12 +36,34 @@ struct Alike {
 }
 
 impl Beginnings {
+    /// Nothing is looked for until it is [`filled`](Self::filled). Two of three sets that a word has its numbers in are unions,
+    /// which cost far less once all the others are there.
+    pub(super) fn filling() -> Self {
+        Self {
+            is_filling: true,
+            ..Self::default()
+        }
+    }
+
+    /// From now on everything is found.
+    pub(super) fn filled(&mut self) {
+        if !std::mem::take(&mut self.is_filling) {
+            return;
+        }
+        for (&[first, second, _], alike) in &mut self.alike {
+            alike.any = alike.words.values().union();
+            *self.pairs.entry([first, second]).or_default() |= &alike.any;
+        }
+    }
+
     /// Notes that this number has this word.
     pub(super) fn insert(&mut self, word: &str, number: u32) {
-        // Of sets that have most numbers anything but this costs more: to see what is the highest, for one.
-        self.pairs.entry(start(word)).or_default().insert(number);
         let alike = self.alike.entry(start(word)).or_default();
-        alike.any.insert(number);
+        if !self.is_filling {
+            // Of sets that have most numbers anything but this costs more: to see what is the highest, for one.
+            self.pairs.entry(start(word)).or_default().insert(number);
+            alike.any.insert(number);
+        }
         match alike.words.get_mut(word) {
             // At the end it goes without a search, and at the start of the service every number is the highest so far.
             Some(numbers) => {
@@ -80,6 +104,7 @@ impl Beginnings {
 
     /// The numbers that have a word that begins so.
     pub(super) fn numbers(&self, beginning: &str) -> Cow<'_, RoaringBitmap> {
+        debug_assert!(!self.is_filling, "who is filling it does not search");
         let [first, second, third] = start(beginning);
         if second == NOTHING {
             let all = self.pairs.range([first, NOTHING]..=[first, char::MAX]);
@@ -136,10 +161,14 @@ mod tests {
         #[test]
         fn the_numbers_are_those_whose_words_begin_so(
             changes in prop::collection::vec((0..12_u32, prop::collection::vec("[aé東]{1,5}", 0..4)), 0..60),
+            filled_after in 0..60_usize,
         ) {
-            let mut beginnings = Beginnings::default();
+            let mut beginnings = Beginnings::filling();
             let mut naive: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-            for (number, words) in changes {
+            for (n, (number, words)) in changes.into_iter().enumerate() {
+                if n == filled_after {
+                    beginnings.filled();
+                }
                 for word in naive.remove(&number).unwrap_or_default() {
                     beginnings.remove(&word, number);
                 }
@@ -147,6 +176,9 @@ mod tests {
                     beginnings.insert(word, number);
                 }
                 naive.insert(number, words);
+            }
+            if beginnings.is_filling {
+                beginnings.filled();
             }
             for wanted in ["a", "é", "東", "aa", "aé", "é東", "aéa", "ééé", "aéaé", "東東東東", "aaaaa", "b", "ab", "aab", "aaab"] {
                 let having = naive.iter().filter(|(_, words)| words.iter().any(|word| word.starts_with(wanted)));
