@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bench::connection::authority;
-use bench::cpu::Processes;
+use bench::cpu::{ELSEWHERE, Processes};
 use bench::figures::Plan;
 use bench::machine::Machine;
 use clap::Parser;
@@ -26,6 +26,9 @@ use crate::streams::Watchers;
 const CATALOG: &str = "svc-catalog";
 const NGINX: &str = "nginx";
 const WARM_UP: Duration = Duration::from_secs(2);
+/// The stack is at rest when it takes less than a tenth of a core for as long.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+const LOOKS_AT_MOST: u32 = 60;
 
 /// How fast a large catalog is read
 #[derive(Parser)]
@@ -62,6 +65,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let vocabulary = Vocabulary::default();
     println!("bench-catalog: {} events", arguments.events);
     events::fill(&stack, &vocabulary, arguments.events).await?;
+    until_at_rest(&Processes::of_stack()?).await?;
     stack_command("stop", CATALOG).await?;
     let began = Instant::now();
     stack_command("start", CATALOG).await?;
@@ -97,6 +101,23 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         watched(&stack, arguments.streams).await?;
     }
     Ok(())
+}
+
+/// Waits until the stack is done with that which the new events make it do: its database brings them into order for a while.
+async fn until_at_rest(processes: &Processes) -> anyhow::Result<()> {
+    let used = || -> anyhow::Result<Duration> {
+        let sample = processes.sample()?;
+        let of_stack = sample.into_iter().filter(|(name, _)| name != ELSEWHERE);
+        Ok(of_stack.map(|(_, used)| used).sum())
+    };
+    for _ in 0..LOOKS_AT_MOST {
+        let before = used()?;
+        tokio::time::sleep(LOOK_EVERY).await;
+        if used()? - before < LOOK_EVERY / 10 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the stack does not come to rest")
 }
 
 /// Those who ask, and for how long.
