@@ -16,7 +16,8 @@ pub struct LimitConfig {
     pub registrations: Rate,
     /// Mails asked for from one address by people who are not signed in (`IDENTITY_LIMIT_MAIL_REQUESTS`).
     pub mail_requests: Rate,
-    /// Mails asked for to one account (`IDENTITY_LIMIT_MAILS`).
+    /// Mails with a link (`IDENTITY_LIMIT_MAILS`): to one e-mail address, asked for by people who are not signed in; asked for
+    /// by one account that is; and to one e-mail address that is wished for.
     pub mails: Rate,
     /// Links of mails used from one address (`IDENTITY_LIMIT_LINKS`).
     pub links: Rate,
