@@ -24,6 +24,11 @@ fn id_of(email: &EmailKey) -> Uuid {
     derived_id(NAMESPACE, &["first-admin", email.as_str()])
 }
 
+/// Whether the address is claimed for the first admin that a start makes or made of it.
+pub fn is_for(email: &EmailKey, id: Uuid) -> bool {
+    id_of(email) == id
+}
+
 /// Makes the first admin unless the address has an account, whoever made that: an account that was registered by
 /// somebody else must not become an admin's by a restart. Nor does one come back by a restart that was erased.
 pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> anyhow::Result<()> {

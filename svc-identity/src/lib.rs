@@ -2,6 +2,7 @@
 //!
 //! This file is the only wiring: what is built from what, and in which order it stops.
 
+pub mod abandoned_claims;
 pub mod accounts;
 pub mod address_moves;
 pub mod app;
@@ -54,6 +55,7 @@ use tokio_util::task::TaskTracker;
 
 pub use routes::openapi;
 
+use crate::abandoned_claims::AbandonedClaims;
 use crate::accounts::Accounts;
 use crate::address_moves::AddressMoves;
 use crate::app::App;
@@ -215,8 +217,13 @@ pub async fn run(
     );
     let mails = Arc::new(mails.await?);
     let passwords = Arc::new(Passwords::new(&config.passwords)?);
+    let abandoned = Arc::new(AbandonedClaims {
+        claims: Arc::clone(&claims),
+        users: Arc::clone(&users),
+    });
     let accounts = Arc::new(Accounts {
         claims,
+        abandoned: Arc::clone(&abandoned),
         users: Arc::clone(&users),
         intents: Arc::clone(&intents),
         old_wishes: Intents::in_table(Arc::clone(&session), "wish_intents").await?,
@@ -276,6 +283,7 @@ pub async fn run(
         tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
         tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
         tokio::spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone())),
+        tokio::spawn(jobs::release_claims::run(abandoned, stop_jobs.clone())),
         tokio::spawn(jobs::forget_cases::run(
             desk,
             config.closed_cases_kept_for,

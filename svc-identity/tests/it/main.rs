@@ -1,5 +1,6 @@
 //! svc-identity on a real stack. `make test` starts one and names it to the tests.
 
+mod abandoned_claims;
 mod address_crashes;
 mod admin;
 mod attacks;
