@@ -58,6 +58,8 @@ pub struct Accounts {
 pub struct NewAccount {
     /// The id, unless the address is claimed under another one.
     pub id: Uuid,
+    /// Whether it is this id or nobody is made: a claim under another one, that nobody has, is given back.
+    pub keeps_id: bool,
     /// The address, to be claimed.
     pub email: Email,
     /// The password.
@@ -132,12 +134,13 @@ impl Accounts {
         };
         let mut account = Account::new(user, password_hash);
         for _ in 0..CLAIM_ATTEMPTS {
-            account.user.id = self.claims.claim(&email, new.id, now).await?;
+            let holder = self.claims.claim(&email, new.id, now).await?;
             crash_point("claimed");
-            if self.make(&account, new.verify).await? {
+            account.user.id = holder;
+            let may_carry_on = holder == new.id || !new.keeps_id;
+            if may_carry_on && self.make(&account, new.verify).await? {
                 return Ok(account.user);
             }
-            let holder = account.user.id;
             // Where the id was used up, nobody has the address.
             if holder == new.id || !self.abandoned.give_back(&email, holder).await? {
                 break;
