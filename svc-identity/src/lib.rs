@@ -310,21 +310,28 @@ pub async fn run(
     Ok(())
 }
 
-/// `rotate-keys`: makes the next signing key, and says when it takes over.
-pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
+/// `rotate-keys`: makes the next signing key, and says when it takes over; `at_once` there is no other one from then on.
+pub async fn rotate_keys(env: Env, at_once: bool) -> anyhow::Result<Timestamp> {
     let config = env.read(RotateConfig::from_env)?;
     let session = cql::connect(&config.cql).await?;
     let vault = Vault::new(&config.key_encryption_key)?;
     let store = SigningKeys::new(Arc::clone(&session)).await?;
     let trail = Trail::new(session, config.audit_kept_for).await?;
     let deed = Deed {
-        action: Action::KeysRotated,
+        action: match at_once {
+            true => Action::KeysWithdrawn,
+            false => Action::KeysRotated,
+        },
         actor_id: None,
         user_id: None,
         client: None,
     };
     let entry = trail.begin(deed).await?;
-    let signs_from = signing_keys::rotate(&store, &vault, Timestamp::now()).await?;
+    let now = Timestamp::now_millis();
+    let signs_from = match at_once {
+        true => signing_keys::replace(&store, &vault, now).await?,
+        false => signing_keys::rotate(&store, &vault, now).await?,
+    };
     trail.end(&entry, None, Outcome::Done).await;
     Ok(signs_from)
 }

@@ -48,25 +48,55 @@ pub async fn rotate(
     now: Timestamp,
 ) -> anyhow::Result<Timestamp> {
     let stored = store.list().await?;
+    let on_its_way = stored.last().filter(|newest| newest.signs_from > now);
+    if let Some(next) = on_its_way {
+        anyhow::bail!(
+            "a key is on its way already and takes over at {}; rotate again after that",
+            next.signs_from.to_rfc3339()
+        );
+    }
+    let made = add(store, vault, &stored, now + PUBLISHED_BEFORE).await?;
+    made.context("somebody else rotated the keys in this moment, and that will do")
+}
+
+/// Makes a key that signs from `now`, and takes all others away, those on their way too: whatever they sign or have signed is
+/// worth nothing for whoever looks at the keys again. Again is another key in the place of that one.
+pub async fn replace(
+    store: &SigningKeys,
+    vault: &Vault,
+    now: Timestamp,
+) -> anyhow::Result<Timestamp> {
+    let stored = store.list().await?;
+    let made = add(store, vault, &stored, now).await?;
+    let signs_from = made.context("somebody else made a key in this moment: do it again")?;
+    // Last: there is a key at any time, else an instance that starts would make one more.
+    for key in &stored {
+        let gone = store.delete(key).await;
+        gone.context("the new key is there, and not every other one is gone: do it again")?;
+    }
+    Ok(signs_from)
+}
+
+/// Makes the key after those that are `stored`; `None` where somebody else did in this moment.
+async fn add(
+    store: &SigningKeys,
+    vault: &Vault,
+    stored: &[StoredKey],
+    signs_from: Timestamp,
+) -> anyhow::Result<Option<Timestamp>> {
     let newest = stored
         .last()
         .context("there is no signing key yet: svc-identity makes the first one when it starts")?;
-    anyhow::ensure!(
-        newest.signs_from <= now,
-        "a key is on its way already and takes over at {}; rotate again after that",
-        newest.signs_from.to_rfc3339()
-    );
-    // Under another key-encryption key the new one would be good, and no instance could start with both.
-    for key in stored.clone() {
-        unseal(vault, key)?;
+    // Under another key-encryption key the new one would be good, and no instance could read it.
+    for key in stored {
+        unseal(vault, key.clone())?;
     }
-    let next = generate(vault, newest.sequence + 1, now + PUBLISHED_BEFORE)?;
+    let next = generate(vault, newest.sequence + 1, signs_from)?;
     let inserted = store.insert(&next).await;
     let stored = store.list().await?;
     // Whatever the attempt ended with, the table says whose key has the place.
     match stored.iter().find(|key| key.sequence == next.sequence) {
-        Some(found) if found.key_id == next.key_id => Ok(next.signs_from),
-        Some(_) => anyhow::bail!("somebody else rotated the keys in this moment, and that will do"),
+        Some(found) => Ok((found.key_id == next.key_id).then_some(next.signs_from)),
         None => {
             inserted?;
             anyhow::bail!("the key that was just made is not there")

@@ -28,6 +28,7 @@ mod registration;
 mod registration_crashes;
 mod roles;
 mod sessions;
+mod withdrawn_keys;
 
 use e2e::users::fresh_email;
 use e2e::{Answer, Stack, User};
