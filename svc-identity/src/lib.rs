@@ -70,6 +70,7 @@ use crate::mailer::Mailer;
 use crate::neighbour::Neighbour;
 use crate::notice_topic::NoticeTopic;
 use crate::password::Passwords;
+use crate::signing_keys::Refused;
 use crate::store::case_places::CasePlaces;
 use crate::store::cases::Cases;
 use crate::store::email_claims::EmailClaims;
@@ -328,12 +329,17 @@ pub async fn rotate_keys(env: Env, at_once: bool) -> anyhow::Result<Timestamp> {
     };
     let entry = trail.begin(deed).await?;
     let now = Timestamp::now_millis();
-    let signs_from = match at_once {
-        true => signing_keys::replace(&store, &vault, now).await?,
-        false => signing_keys::rotate(&store, &vault, now).await?,
+    let made = match at_once {
+        true => signing_keys::replace(&store, &vault, now).await,
+        false => signing_keys::rotate(&store, &vault, now).await,
     };
-    trail.end(&entry, None, Outcome::Done).await;
-    Ok(signs_from)
+    let outcome = match &made {
+        Ok(_) => Outcome::Done,
+        Err(error) if error.is::<Refused>() => Outcome::Refused,
+        Err(_) => Outcome::Unknown,
+    };
+    trail.end(&entry, None, outcome).await;
+    made
 }
 
 /// `migrate`: tables, schemas and topics as this version needs them.

@@ -17,6 +17,17 @@ use crate::tokens::SigningKey;
 /// The place of the first key.
 const FIRST: i32 = 1;
 
+/// Nothing was done: the keys are not such that it could be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl Refused {
+    fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
 /// All keys. When there is none, one is made; of instances that start together all get the same one.
 pub async fn open(store: &SigningKeys, vault: &Vault) -> anyhow::Result<KeyRing<SigningKey>> {
     let mut stored = store.list().await?;
@@ -50,13 +61,15 @@ pub async fn rotate(
     let stored = store.list().await?;
     let on_its_way = stored.last().filter(|newest| newest.signs_from > now);
     if let Some(next) = on_its_way {
-        anyhow::bail!(
-            "a key is on its way already and takes over at {}; rotate again after that",
-            next.signs_from.to_rfc3339()
+        let then = next.signs_from.to_rfc3339();
+        let reason = format!(
+            "a key is on its way already and takes over at {then}; rotate again after that"
         );
+        return Err(Refused::because(reason).into());
     }
     let made = add(store, vault, &stored, now + PUBLISHED_BEFORE).await?;
-    made.context("somebody else rotated the keys in this moment, and that will do")
+    let quicker = "somebody else rotated the keys in this moment, and that will do";
+    Ok(made.ok_or_else(|| Refused::because(quicker))?)
 }
 
 /// Makes a key that signs from `now`, and takes all others away, those on their way too: whatever they sign or have signed is
@@ -68,7 +81,8 @@ pub async fn replace(
 ) -> anyhow::Result<Timestamp> {
     let stored = store.list().await?;
     let made = add(store, vault, &stored, now).await?;
-    let signs_from = made.context("somebody else made a key in this moment: do it again")?;
+    let quicker = "somebody else made a key in this moment: do it again";
+    let signs_from = made.ok_or_else(|| Refused::because(quicker))?;
     // Last: there is a key at any time, else an instance that starts would make one more.
     for key in &stored {
         let gone = store.delete(key).await;
@@ -84,9 +98,8 @@ async fn add(
     stored: &[StoredKey],
     signs_from: Timestamp,
 ) -> anyhow::Result<Option<Timestamp>> {
-    let newest = stored
-        .last()
-        .context("there is no signing key yet: svc-identity makes the first one when it starts")?;
+    let none = "there is no signing key yet: svc-identity makes the first one when it starts";
+    let newest = stored.last().ok_or_else(|| Refused::because(none))?;
     // Under another key-encryption key the new one would be good, and no instance could read it.
     for key in stored {
         unseal(vault, key.clone())?;

@@ -125,11 +125,11 @@ async fn a_leaked_key_is_gone_at_once_and_the_next_one_signs() -> anyhow::Result
 
     let entry = |action: &str, outcome: &str| (action.to_owned(), outcome.to_owned());
     let trail = [
-        entry("keys-rotated", ""),
         entry("keys-rotated", "done"),
-        entry("keys-withdrawn", ""),
+        entry("keys-rotated", "refused"),
         entry("keys-withdrawn", "done"),
         entry("keys-withdrawn", "done"),
+        entry("keys-withdrawn", "refused"),
     ];
     assert_eq!(case.trail().await?, trail);
     let away = format!("DROP KEYSPACE {}", case.keyspace);
