@@ -172,6 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_of_guesses_is_the_documented_one() {
+        const ROW: &str = "| orders with a voucher that is none";
+        let Rate { times, per } = read(KEY).unwrap().voucher_guesses;
+        let minutes = per.as_secs() / 60;
+        let mut api = include_str!("../../docs/API.md").lines();
+        let row = api.find(|line| line.starts_with(ROW)).unwrap();
+        assert!(
+            row.ends_with(&format!(" | {times} in {minutes} minutes |")),
+            "{row}"
+        );
+        let setting = format!("| CHECKOUT_LIMIT_VOUCHER_GUESSES | {times}/{minutes}m |");
+        assert!(include_str!("../README.md").contains(&setting), "{setting}");
+    }
+
+    #[test]
     fn the_key_is_not_shown() {
         let shown = format!("{:?}", read(KEY).unwrap());
         let bytes = STANDARD.decode(KEY).unwrap();

@@ -11,6 +11,7 @@ use platform::intent::{Intents, PublishError, publish_newest};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use crate::abandoned_claims::AbandonedClaims;
 use crate::crash_point::crash_point;
 use crate::domain::account::Account;
 use crate::domain::address_change::{FORMER_KEPT_FOR, Wish};
@@ -28,11 +29,15 @@ use crate::user_topic::UserTopic;
 
 /// How often a change is tried that may start from any version.
 const CHANGE_ATTEMPTS: u32 = 5;
+/// How often an address is claimed of which somebody gives an abandoned claim back in this moment. The second one is new.
+const CLAIM_ATTEMPTS: u32 = 3;
 
 /// Makes and changes users.
 pub struct Accounts {
     /// Who has which address.
     pub claims: Arc<EmailClaims>,
+    /// Gives claims back that came to nothing.
+    pub abandoned: Arc<AbandonedClaims>,
     /// The users.
     pub users: Arc<Users>,
     /// Publications that are owed.
@@ -53,6 +58,8 @@ pub struct Accounts {
 pub struct NewAccount {
     /// The id, unless the address is claimed under another one.
     pub id: Uuid,
+    /// Whether it is this id or nobody is made: a claim under another one, that nobody has, is given back.
+    pub keeps_id: bool,
     /// The address, to be claimed.
     pub email: Email,
     /// The password.
@@ -98,8 +105,10 @@ pub enum AccountError {
 impl Accounts {
     /// Makes a user.
     ///
-    /// The claim of the address gives the id, for ever, and the row with that id is the user. Whoever finds a claim
-    /// without a user goes on where the other stopped; of several who do, the one whose row is first is the user.
+    /// The claim of the address gives the id, and the row with that id is the user. Whoever finds a claim without a user
+    /// goes on where the other stopped; of several who do, the one whose row is first is the user. After a day the claim
+    /// goes, and first the id: no row is made with it any more ([`crate::abandoned_claims`]). Whoever goes on in that very
+    /// moment claims the address anew.
     pub async fn create(&self, new: NewAccount) -> Result<User, AccountError> {
         let email = new.email.key();
         // The common refusal should not cost a hash.
@@ -112,7 +121,7 @@ impl Accounts {
 
         let now = Timestamp::now();
         let user = User {
-            id: self.claims.claim(&email, new.id, now).await?,
+            id: new.id,
             version: 1,
             email: new.email,
             name: new.name,
@@ -123,11 +132,28 @@ impl Accounts {
             // As it will be read: the answer to this request and to the next one must not differ.
             created_at: Timestamp::from_millis(now.as_millis()),
         };
-        crash_point("claimed");
-        let account = Account::new(user, password_hash);
+        let mut account = Account::new(user, password_hash);
+        for _ in 0..CLAIM_ATTEMPTS {
+            let holder = self.claims.claim(&email, new.id, now).await?;
+            crash_point("claimed");
+            account.user.id = holder;
+            let may_carry_on = holder == new.id || !new.keeps_id;
+            if may_carry_on && self.make(&account, new.verify).await? {
+                return Ok(account.user);
+            }
+            // Where the id was used up, nobody has the address.
+            if holder == new.id || !self.abandoned.give_back(&email, holder).await? {
+                break;
+            }
+        }
+        Err(AccountError::EmailTaken)
+    }
+
+    /// Makes the user whose address is claimed; whether it did: not, when the id has one, or had.
+    async fn make(&self, account: &Account, verify: bool) -> Result<bool, AccountError> {
         let intent = self.intents.begin(account.user.id).await?;
         crash_point("publication-owed");
-        let mail = match new.verify {
+        let mail = match verify {
             true => Some(
                 self.mails
                     .owe(Purpose::VerifyEmail, account.user.id)
@@ -136,12 +162,12 @@ impl Accounts {
             false => None,
         };
         crash_point("mail-owed");
-        if !self.users.insert(&account, intent.id).await? {
+        if !self.users.insert(account, intent.id).await? {
             self.intents.done(intent).await?;
             if let Some(mail) = mail {
                 self.mails.forget(mail).await?;
             }
-            return Err(AccountError::EmailTaken);
+            return Ok(false);
         }
         crash_point("made");
         publish_newest(&*self.topic, account.user.id).await?;
@@ -153,7 +179,7 @@ impl Accounts {
         if let Some(mail) = mail {
             self.mails.settle_soon(mail);
         }
-        Ok(account.user)
+        Ok(true)
     }
 
     /// Replaces an account by what `change` makes of the newest version. It may refuse, and it may be asked several

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::accounts::{AccountError, Accounts, NewAccount};
 use crate::config::FirstAdmin;
-use crate::domain::account::State;
+use crate::domain::account::{Account, State};
 use crate::domain::email::EmailKey;
 use crate::domain::locale::Locale;
 use crate::domain::name::Name;
@@ -19,9 +19,15 @@ const NAME: &str = "Admin";
 const NAMESPACE: Uuid = Uuid::from_u128(0x6ae5_37a4_2f0c_4c39_9d0b_4e1f_83a7_c5d2);
 
 /// The same for the same address, for ever: what is left of somebody who was erased is the id, and by it a start knows
-/// that it has made this admin before.
+/// that it has made this admin before. So the first admin has this id and no other, whatever a registration that broke off has
+/// left.
 fn id_of(email: &EmailKey) -> Uuid {
     derived_id(NAMESPACE, &["first-admin", email.as_str()])
+}
+
+/// Whether the address is claimed for the first admin that a start makes or made of it.
+pub fn is_for(email: &EmailKey, id: Uuid) -> bool {
+    id_of(email) == id
 }
 
 /// Makes the first admin unless the address has an account, whoever made that: an account that was registered by
@@ -30,7 +36,11 @@ pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> an
     let id = id_of(&first.email.key());
     match users.find_state(id).await? {
         State::Absent => {}
-        State::Living(_) => return Ok(()),
+        State::Living(account) => {
+            // Somebody may have carried on what a start had begun, or another admin took the role away.
+            warn_unless_admin(Some(&account));
+            return Ok(());
+        }
         State::Erasing(_) | State::Erased => {
             tracing::warn!(
                 user_id = %id,
@@ -41,6 +51,7 @@ pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> an
     }
     let new = NewAccount {
         id,
+        keeps_id: true,
         name: Name::parse(NAME)?,
         email: first.email.clone(),
         password: first.password.expose_secret().into(),
@@ -55,11 +66,7 @@ pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> an
         Err(AccountError::EmailTaken) => {
             let holder = accounts.claims.find(&first.email.key()).await?;
             let holder = users.find_newest(holder.unwrap_or(id)).await?;
-            if !holder.is_some_and(|account| account.user.roles.contains(Role::Admin)) {
-                tracing::warn!(
-                    "IDENTITY_FIRST_ADMIN_EMAIL is the address of somebody who registered, and nobody is made admin: set another one"
-                );
-            }
+            warn_unless_admin(holder.as_ref());
         }
         // The account is there and the sweeper publishes it as soon as Kafka is back.
         Err(AccountError::Publish(error)) => {
@@ -71,6 +78,14 @@ pub async fn ensure(accounts: &Accounts, users: &Users, first: FirstAdmin) -> an
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+fn warn_unless_admin(holder: Option<&Account>) {
+    if !holder.is_some_and(|account| account.user.roles.contains(Role::Admin)) {
+        tracing::warn!(
+            "IDENTITY_FIRST_ADMIN_EMAIL is the address of somebody who is no admin, and nobody is made one: set another address, or take it away"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! This file is the only wiring: what is built from what, and in which order it stops.
 
+pub mod abandoned_claims;
 pub mod accounts;
 pub mod address_moves;
 pub mod app;
@@ -54,6 +55,7 @@ use tokio_util::task::TaskTracker;
 
 pub use routes::openapi;
 
+use crate::abandoned_claims::AbandonedClaims;
 use crate::accounts::Accounts;
 use crate::address_moves::AddressMoves;
 use crate::app::App;
@@ -68,6 +70,7 @@ use crate::mailer::Mailer;
 use crate::neighbour::Neighbour;
 use crate::notice_topic::NoticeTopic;
 use crate::password::Passwords;
+use crate::signing_keys::Refused;
 use crate::store::case_places::CasePlaces;
 use crate::store::cases::Cases;
 use crate::store::email_claims::EmailClaims;
@@ -215,8 +218,13 @@ pub async fn run(
     );
     let mails = Arc::new(mails.await?);
     let passwords = Arc::new(Passwords::new(&config.passwords)?);
+    let abandoned = Arc::new(AbandonedClaims {
+        claims: Arc::clone(&claims),
+        users: Arc::clone(&users),
+    });
     let accounts = Arc::new(Accounts {
         claims,
+        abandoned: Arc::clone(&abandoned),
         users: Arc::clone(&users),
         intents: Arc::clone(&intents),
         old_wishes: Intents::in_table(Arc::clone(&session), "wish_intents").await?,
@@ -276,6 +284,7 @@ pub async fn run(
         tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
         tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
         tokio::spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone())),
+        tokio::spawn(jobs::release_claims::run(abandoned, stop_jobs.clone())),
         tokio::spawn(jobs::forget_cases::run(
             desk,
             config.closed_cases_kept_for,
@@ -302,23 +311,35 @@ pub async fn run(
     Ok(())
 }
 
-/// `rotate-keys`: makes the next signing key, and says when it takes over.
-pub async fn rotate_keys(env: Env) -> anyhow::Result<Timestamp> {
+/// `rotate-keys`: makes the next signing key, and says when it takes over; `at_once` there is no other one from then on.
+pub async fn rotate_keys(env: Env, at_once: bool) -> anyhow::Result<Timestamp> {
     let config = env.read(RotateConfig::from_env)?;
     let session = cql::connect(&config.cql).await?;
     let vault = Vault::new(&config.key_encryption_key)?;
     let store = SigningKeys::new(Arc::clone(&session)).await?;
     let trail = Trail::new(session, config.audit_kept_for).await?;
     let deed = Deed {
-        action: Action::KeysRotated,
+        action: match at_once {
+            true => Action::KeysWithdrawn,
+            false => Action::KeysRotated,
+        },
         actor_id: None,
         user_id: None,
         client: None,
     };
     let entry = trail.begin(deed).await?;
-    let signs_from = signing_keys::rotate(&store, &vault, Timestamp::now()).await?;
-    trail.end(&entry, None, Outcome::Done).await;
-    Ok(signs_from)
+    let now = Timestamp::now_millis();
+    let made = match at_once {
+        true => signing_keys::replace(&store, &vault, now).await,
+        false => signing_keys::rotate(&store, &vault, now).await,
+    };
+    let outcome = match &made {
+        Ok(_) => Outcome::Done,
+        Err(error) if error.is::<Refused>() => Outcome::Refused,
+        Err(_) => Outcome::Unknown,
+    };
+    trail.end(&entry, None, outcome).await;
+    made
 }
 
 /// `migrate`: tables, schemas and topics as this version needs them.

@@ -5,6 +5,9 @@
 //! account over all of them, and it does not hold for an address from which the account was signed in to lately
 //! (`store/recent_sign_ins.rs`).
 //!
+//! Mails that strangers ask for are counted for the e-mail address, so that nobody is flooded, and those that somebody asks for
+//! who is signed in for the account: strangers use up nothing of the owner's.
+//!
 //! Whether an address has an account changes nothing here, so that a limit tells nobody who has one. `platform::limit` says
 //! what is kept, and for how long.
 
@@ -24,6 +27,8 @@ pub struct Limits {
     registrations: Buckets,
     mail_requests: Buckets,
     mails: Buckets,
+    own_mails: Buckets,
+    wished: Buckets,
     links: Buckets,
     case_messages: Buckets,
     exports: Buckets,
@@ -39,6 +44,8 @@ impl Limits {
             registrations: Buckets::new("registrations", config.registrations),
             mail_requests: Buckets::new("mail-requests", config.mail_requests),
             mails: Buckets::new("mails", config.mails),
+            own_mails: Buckets::new("own-mails", config.mails),
+            wished: Buckets::new("wished-mails", config.mails),
             links: Buckets::new("links", config.links),
             case_messages: Buckets::new("case-messages", config.case_messages),
             exports: Buckets::new("exports", config.exports),
@@ -67,9 +74,21 @@ impl Limits {
         self.mail_requests.take(network(client))
     }
 
-    /// A mail to `account` is asked for.
+    /// Somebody who is not signed in asks for a mail to `account`.
     pub fn mail(&self, account: &EmailKey) -> Result<(), TooOften> {
         self.mails.take(account)
+    }
+
+    /// A user asks for a mail to the address that he has.
+    pub fn own_mail(&self, user_id: Uuid) -> Result<(), TooOften> {
+        self.own_mails.take(user_id)
+    }
+
+    /// A user asks for a mail to the address that he wishes for. Many accounts flood nobody's mailbox either; without one
+    /// nobody uses up anything here.
+    pub fn wish(&self, user_id: Uuid, wished: &EmailKey) -> Result<(), TooOften> {
+        self.own_mails.take(user_id)?;
+        self.wished.take(wished)
     }
 
     /// Somebody at `client` comes by the link in a mail.

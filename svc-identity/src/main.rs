@@ -9,7 +9,12 @@ use platform::{Main, run_main_with};
 #[derive(Subcommand)]
 enum Command {
     /// Make the next signing key. It is published at once and signs two minutes later; no token becomes invalid by it
-    RotateKeys,
+    RotateKeys {
+        /// For a key that has leaked: the next one signs at once, and all others are taken away. Every access token that is out
+        /// ends within 75 seconds
+        #[arg(long)]
+        at_once: bool,
+    },
 }
 
 /// The C library's keeps the 19 MiB of each password in heaps that it does not give back: 390 MiB after a flood of sign-ins,
@@ -27,10 +32,13 @@ fn main() -> ExitCode {
         svc_identity::serve,
         svc_identity::migrate,
         async |command, env| match command {
-            Command::RotateKeys => {
-                let signs_from = svc_identity::rotate_keys(env).await?.to_rfc3339();
+            Command::RotateKeys { at_once } => {
+                let signs_from = svc_identity::rotate_keys(env, at_once).await?.to_rfc3339();
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "the next key is published and signs from {signs_from}")?;
+                if at_once {
+                    writeln!(out, "no other key is left")?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
         },

@@ -17,6 +17,17 @@ use crate::tokens::SigningKey;
 /// The place of the first key.
 const FIRST: i32 = 1;
 
+/// Nothing was done: the keys are not such that it could be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl Refused {
+    fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
 /// All keys. When there is none, one is made; of instances that start together all get the same one.
 pub async fn open(store: &SigningKeys, vault: &Vault) -> anyhow::Result<KeyRing<SigningKey>> {
     let mut stored = store.list().await?;
@@ -48,25 +59,57 @@ pub async fn rotate(
     now: Timestamp,
 ) -> anyhow::Result<Timestamp> {
     let stored = store.list().await?;
-    let newest = stored
-        .last()
-        .context("there is no signing key yet: svc-identity makes the first one when it starts")?;
-    anyhow::ensure!(
-        newest.signs_from <= now,
-        "a key is on its way already and takes over at {}; rotate again after that",
-        newest.signs_from.to_rfc3339()
-    );
-    // Under another key-encryption key the new one would be good, and no instance could start with both.
-    for key in stored.clone() {
-        unseal(vault, key)?;
+    let on_its_way = stored.last().filter(|newest| newest.signs_from > now);
+    if let Some(next) = on_its_way {
+        let then = next.signs_from.to_rfc3339();
+        let reason = format!(
+            "a key is on its way already and takes over at {then}; rotate again after that"
+        );
+        return Err(Refused::because(reason).into());
     }
-    let next = generate(vault, newest.sequence + 1, now + PUBLISHED_BEFORE)?;
+    let made = add(store, vault, &stored, now + PUBLISHED_BEFORE).await?;
+    let quicker = "somebody else rotated the keys in this moment, and that will do";
+    Ok(made.ok_or_else(|| Refused::because(quicker))?)
+}
+
+/// Makes a key that signs from `now`, and takes all others away, those on their way too: whatever they sign or have signed is
+/// worth nothing for whoever looks at the keys again. Again is another key in the place of that one.
+pub async fn replace(
+    store: &SigningKeys,
+    vault: &Vault,
+    now: Timestamp,
+) -> anyhow::Result<Timestamp> {
+    let stored = store.list().await?;
+    let made = add(store, vault, &stored, now).await?;
+    let quicker = "somebody else made a key in this moment: do it again";
+    let signs_from = made.ok_or_else(|| Refused::because(quicker))?;
+    // Last: there is a key at any time, else an instance that starts would make one more.
+    for key in &stored {
+        let gone = store.delete(key).await;
+        gone.context("the new key is there, and not every other one is gone: do it again")?;
+    }
+    Ok(signs_from)
+}
+
+/// Makes the key after those that are `stored`; `None` where somebody else did in this moment.
+async fn add(
+    store: &SigningKeys,
+    vault: &Vault,
+    stored: &[StoredKey],
+    signs_from: Timestamp,
+) -> anyhow::Result<Option<Timestamp>> {
+    let none = "there is no signing key yet: svc-identity makes the first one when it starts";
+    let newest = stored.last().ok_or_else(|| Refused::because(none))?;
+    // Under another key-encryption key the new one would be good, and no instance could read it.
+    for key in stored {
+        unseal(vault, key.clone())?;
+    }
+    let next = generate(vault, newest.sequence + 1, signs_from)?;
     let inserted = store.insert(&next).await;
     let stored = store.list().await?;
     // Whatever the attempt ended with, the table says whose key has the place.
     match stored.iter().find(|key| key.sequence == next.sequence) {
-        Some(found) if found.key_id == next.key_id => Ok(next.signs_from),
-        Some(_) => anyhow::bail!("somebody else rotated the keys in this moment, and that will do"),
+        Some(found) => Ok((found.key_id == next.key_id).then_some(next.signs_from)),
         None => {
             inserted?;
             anyhow::bail!("the key that was just made is not there")

@@ -127,3 +127,26 @@ fn a_version_stands_in_the_workspace_only() {
         "a crate says `name.workspace = true`, the version stands in the root Cargo.toml",
     );
 }
+
+#[test]
+fn no_merge_is_half_done() {
+    const KINDS: [&str; 8] = ["rs", "md", "cql", "avsc", "json", "yaml", "toml", "py"];
+    // Written so that this file has none at the start of a line.
+    let marks = ["<", ">"].map(|mark| format!("\n{} ", mark.repeat(7)));
+    let root = root();
+    let folders = ["docs", "infra"].map(|name| root.join(name));
+    let folders = crates().into_iter().chain(folders);
+    let mut all: Vec<PathBuf> = folders
+        .flat_map(|folder| KINDS.map(|kind| files(&folder, kind)).concat())
+        .collect();
+    all.push(root.join("README.md"));
+    let broken: Vec<String> = all
+        .iter()
+        .filter(|file| {
+            let text = format!("\n{}", read(file));
+            marks.iter().any(|mark| text.contains(mark))
+        })
+        .map(|file| shown(file))
+        .collect();
+    none(&broken, "both sides of a merge stand in a file");
+}

@@ -3,7 +3,7 @@
 use platform::config::{Env, Rate};
 
 /// The limits; an address is an IPv4 address, or a /64 of IPv6, which is one household.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitConfig {
     /// Passwords presented from one address (`IDENTITY_LIMIT_SIGN_INS`).
     pub sign_ins: Rate,
@@ -16,7 +16,8 @@ pub struct LimitConfig {
     pub registrations: Rate,
     /// Mails asked for from one address by people who are not signed in (`IDENTITY_LIMIT_MAIL_REQUESTS`).
     pub mail_requests: Rate,
-    /// Mails asked for to one account (`IDENTITY_LIMIT_MAILS`).
+    /// Mails with a link (`IDENTITY_LIMIT_MAILS`): to one e-mail address, asked for by people who are not signed in; asked for
+    /// by one account that is; and to one e-mail address that is wished for.
     pub mails: Rate,
     /// Links of mails used from one address (`IDENTITY_LIMIT_LINKS`).
     pub links: Rate,
@@ -49,5 +50,94 @@ impl LimitConfig {
             case_messages: case_messages?,
             exports: exports?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = include_str!("../../README.md");
+    const API: &str = include_str!("../../../docs/API.md");
+    const PREFIX: &str = "| `IDENTITY_LIMIT_";
+    const TABLE: &str = "| what | counted for each | default |";
+    /// The row of the limit that svc-checkout has.
+    const VOUCHERS: &str = "orders with a voucher";
+
+    fn read(settings: &[(String, String)]) -> Option<LimitConfig> {
+        let env = Env::from_map(settings.iter().cloned());
+        env.read(LimitConfig::from_env).ok()
+    }
+
+    /// As a row of the table in docs/API.md begins, and what it must end with.
+    fn documented() -> [(&'static str, Rate); 11] {
+        let LimitConfig {
+            sign_ins,
+            guesses,
+            strangers,
+            registrations,
+            mail_requests,
+            mails,
+            links,
+            case_messages,
+            exports,
+        } = read(&[]).expect("defaults");
+        [
+            ("passwords presented", sign_ins),
+            ("the same", guesses),
+            ("sign-ins of strangers", strangers),
+            ("registrations", registrations),
+            ("password resets asked for", mail_requests),
+            ("mails with a link to choose a password", mails),
+            ("mails with links asked for by who is signed in", mails),
+            ("mails with a link to another address", mails),
+            ("links of mails used", links),
+            ("messages to support", case_messages),
+            ("exports", exports),
+        ]
+    }
+
+    fn in_words(rate: Rate) -> String {
+        match (rate.times, rate.per.as_secs()) {
+            (times, 60) => format!("{times} a minute"),
+            (times, 3_600) => format!("{times} an hour"),
+            (times, secs) => format!("{times} in {} minutes", secs / 60),
+        }
+    }
+
+    #[test]
+    fn the_settings_in_the_readme_have_their_defaults() {
+        let rows = README.lines().filter(|line| line.starts_with(PREFIX));
+        let settings: Vec<(String, String)> = rows
+            .map(|row| {
+                let mut quoted = row.split('`').skip(1).step_by(2).map(str::to_owned);
+                quoted.next().zip(quoted.next()).expect("name and default")
+            })
+            .collect();
+        assert_eq!(settings.len(), 9);
+        assert_eq!(read(&settings), read(&[]));
+        for (name, _) in settings {
+            let unreadable = [(name.clone(), "often".to_owned())];
+            assert_eq!(read(&unreadable), None, "there is no {name}");
+        }
+    }
+
+    #[test]
+    fn the_figures_in_the_api_document_are_the_defaults() {
+        let (_, table) = API.split_once(TABLE).expect("the table of limits");
+        let rows = table
+            .lines()
+            .skip(2)
+            .map_while(|row| row.strip_prefix("| "));
+        let rows: Vec<&str> = rows.filter(|row| !row.starts_with(VOUCHERS)).collect();
+        let documented = documented();
+        assert_eq!(rows.len(), documented.len(), "{rows:#?}");
+        for (row, (begins, rate)) in rows.iter().zip(documented) {
+            let ends = format!(" | {} |", in_words(rate));
+            assert!(
+                row.starts_with(begins) && row.ends_with(&ends),
+                "{row}, {ends}"
+            );
+        }
     }
 }

@@ -74,6 +74,8 @@ actions! {
     Denied "denied",
     /// The next signing key was made, from the command line.
     KeysRotated "keys-rotated",
+    /// A key was made that signs at once, and all others were taken away, from the command line.
+    KeysWithdrawn "keys-withdrawn",
 }
 
 /// How it ended.

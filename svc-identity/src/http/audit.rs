@@ -22,7 +22,7 @@ pub struct EntryOut {
     /// `email-change-failed`, `email-changed`, `email-verified`,
     /// `roles-changed`, `erased`, `exported`,
     /// `case-opened`, `case-written`, `case-changed`, `case-seen`,
-    /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`.
+    /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`, `keys-withdrawn`.
     #[schema(example = "roles-changed")]
     action: String,
     /// Who did it; null for who is not signed in.

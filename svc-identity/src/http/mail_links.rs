@@ -143,7 +143,7 @@ pub async fn ask_for_verification(
 ) -> Result<StatusCode, Problem> {
     let account = find(&app, caller.user_id).await?;
     if !account.user.email_verified {
-        app.limits.mail(&account.user.email.key())?;
+        app.limits.own_mail(caller.user_id)?;
         let owed = app.mails.owe(Purpose::VerifyEmail, caller.user_id).await?;
         app.mails.settle_soon(owed);
     }

@@ -198,8 +198,7 @@ pub async fn wish_email(
         return Err(Problem::invalid("/new_email", "unchanged", detail));
     }
     // Neither from one account nor from many is anybody to be flooded with mail.
-    app.limits.mail(&account.user.email.key())?;
-    app.limits.mail(&email.key())?;
+    app.limits.wish(caller.user_id, &email.key())?;
     let wish = Wish {
         id: new_id(),
         email,

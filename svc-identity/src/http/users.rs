@@ -86,6 +86,7 @@ impl RegistrationIn {
         let all = (|| {
             Some(NewAccount {
                 id: new_id(),
+                keeps_id: false,
                 email: email?,
                 password: password?,
                 name: name?,

@@ -69,6 +69,30 @@ fn an_address_and_an_account_have_a_limit_of_their_own() {
 }
 
 #[test]
+fn strangers_use_up_no_mail_of_who_is_signed_in() {
+    let limits = limits(100, 100);
+    let (present, next) = (account("alice@example.com"), account("alice@example.org"));
+    let [alice, bruno, clara] = [1, 2, 3].map(Uuid::from_u128);
+    for email in [&present, &next] {
+        for _ in 0..2 {
+            limits.mail(email).unwrap();
+        }
+        assert!(limits.mail(email).is_err());
+    }
+    limits.own_mail(alice).unwrap();
+    limits.wish(alice, &next).unwrap();
+    // Two in all, whatever they are for, and what is refused takes nothing from others.
+    assert!(limits.own_mail(alice).is_err());
+    for _ in 0..5 {
+        assert!(limits.wish(alice, &next).is_err());
+    }
+    limits.wish(bruno, &next).unwrap();
+    // One mailbox has its limit, however many accounts wish for it.
+    assert!(limits.wish(clara, &next).is_err());
+    limits.wish(clara, &present).unwrap();
+}
+
+#[test]
 fn of_ipv6_a_whole_household_is_one_address() {
     let limits = limits(100, 100);
     for host in ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"] {

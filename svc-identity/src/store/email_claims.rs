@@ -11,7 +11,7 @@ use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 use super::{LWT_ATTEMPTS, attempt, from_cql, to_cql};
-use crate::domain::email::EmailKey;
+use crate::domain::email::{Email, EmailKey};
 
 /// Who has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,11 @@ pub struct EmailClaims {
     renew: PreparedStatement,
     release: PreparedStatement,
     release_one: PreparedStatement,
+    list: PreparedStatement,
+    list_after: PreparedStatement,
 }
+
+type ListedRow = (String, Uuid, CqlTimestamp);
 
 impl EmailClaims {
     /// Prepares the statements.
@@ -44,6 +48,9 @@ impl EmailClaims {
         const RELEASE: &str = "DELETE FROM email_claims WHERE email = ? IF user_id = ?";
         const RELEASE_ONE: &str =
             "DELETE FROM email_claims WHERE email = ? IF user_id = ? AND claimed_at = ?";
+        const LIST: &str = "SELECT email, user_id, claimed_at FROM email_claims LIMIT ?";
+        const LIST_AFTER: &str = "SELECT email, user_id, claimed_at FROM email_claims \
+             WHERE token(email) > token(?) LIMIT ?";
         Ok(Self {
             find: cql::prepare(&session, FIND).await?,
             find_newest: cql::prepare_serial_read(&session, FIND).await?,
@@ -51,6 +58,8 @@ impl EmailClaims {
             renew: cql::prepare_lwt(&session, RENEW).await?,
             release: cql::prepare_lwt(&session, RELEASE).await?,
             release_one: cql::prepare_lwt(&session, RELEASE_ONE).await?,
+            list: cql::prepare(&session, LIST).await?,
+            list_after: cql::prepare(&session, LIST_AFTER).await?,
             session,
         })
     }
@@ -134,6 +143,26 @@ impl EmailClaims {
     pub async fn release(&self, email: &EmailKey, holder: Uuid) -> Result<(), CqlError> {
         attempt(&self.session, &self.release, (email.as_str(), holder)).await?;
         Ok(())
+    }
+
+    /// Up to `limit` claims after that of `after`, in no order that means anything. Fewer are the last ones.
+    pub async fn list(
+        &self,
+        after: Option<&EmailKey>,
+        limit: usize,
+    ) -> Result<Vec<(EmailKey, EmailClaim)>, CqlError> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let session = &self.session;
+        let rows: Vec<ListedRow> = match after {
+            Some(after) => cql::rows(session, &self.list_after, (after.as_str(), limit)).await?,
+            None => cql::rows(session, &self.list, (limit,)).await?,
+        };
+        let claim = |(email, holder, at): ListedRow| {
+            let email = Email::parse(&email).map_err(|_| CqlError::answer("a claim of no address"));
+            let at = from_cql(at);
+            email.map(|email| (email.key(), EmailClaim { holder, at }))
+        };
+        rows.into_iter().map(claim).collect()
     }
 
     async fn read(

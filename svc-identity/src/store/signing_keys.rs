@@ -33,6 +33,7 @@ pub struct SigningKeys {
     session: Arc<Session>,
     list: PreparedStatement,
     insert: PreparedStatement,
+    delete: PreparedStatement,
 }
 
 type Row = (i32, String, Vec<u8>, Vec<u8>, CqlTimestamp);
@@ -45,9 +46,12 @@ impl SigningKeys {
         const INSERT: &str = "INSERT INTO signing_keys \
              (purpose, sequence, key_id, public_key, sealed_private_key, signs_from) \
              VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+        const DELETE: &str =
+            "DELETE FROM signing_keys WHERE purpose = ? AND sequence = ? IF key_id = ?";
         Ok(Self {
             list: cql::prepare_serial_read(&session, LIST).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
+            delete: cql::prepare_lwt(&session, DELETE).await?,
             session,
         })
     }
@@ -79,6 +83,13 @@ impl SigningKeys {
             to_cql(key.signs_from),
         );
         self.session.execute_unpaged(&self.insert, values).await?;
+        Ok(())
+    }
+
+    /// Takes the key away, and none that has its place meanwhile. On an error it may or may not be there; again is the same.
+    pub async fn delete(&self, key: &StoredKey) -> Result<(), CqlError> {
+        let values = (PURPOSE, key.sequence, &key.key_id);
+        self.session.execute_unpaged(&self.delete, values).await?;
         Ok(())
     }
 }

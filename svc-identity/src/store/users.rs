@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use platform::cql::{self, CqlError};
+use platform::ids::new_id;
 use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
@@ -26,6 +27,7 @@ pub struct Users {
     renew_hash: PreparedStatement,
     begin_erasure: PreparedStatement,
     finish_erasure: PreparedStatement,
+    use_up: PreparedStatement,
     list: PreparedStatement,
     list_after: PreparedStatement,
 }
@@ -55,6 +57,8 @@ impl Users {
              WHERE user_id = ? IF version = ?";
         const FINISH_ERASURE: &str =
             "UPDATE users SET email = null, status = ? WHERE user_id = ? IF status = ?";
+        const USE_UP: &str = "INSERT INTO users (user_id, version, operation_id, status) \
+             VALUES (?, 1, ?, ?) IF NOT EXISTS";
         let select = |rest: &str| format!("SELECT {COLUMNS} FROM users {rest}");
         let find = select("WHERE user_id = ?");
         let list_after = select("WHERE token(user_id) > token(?) LIMIT ?");
@@ -63,6 +67,7 @@ impl Users {
             find_newest: cql::prepare_serial_read(&session, &find).await?,
             begin_erasure: cql::prepare_lwt(&session, BEGIN_ERASURE).await?,
             finish_erasure: cql::prepare_lwt(&session, FINISH_ERASURE).await?,
+            use_up: cql::prepare_lwt(&session, USE_UP).await?,
             list: cql::prepare(&session, &select("LIMIT ?")).await?,
             list_after: cql::prepare(&session, &list_after).await?,
             insert: cql::prepare_lwt(&session, INSERT).await?,
@@ -155,6 +160,13 @@ impl Users {
     /// Takes the address out as well. On an error it may or may not have; again is the same.
     pub async fn finish_erasure(&self, id: Uuid) -> Result<(), CqlError> {
         attempt(&self.session, &self.finish_erasure, (ERASED, id, ERASING)).await?;
+        Ok(())
+    }
+
+    /// Makes the id that of nobody for ever, as if somebody had had it and was erased, unless it is somebody's. On an error it
+    /// may or may not be; again is the same.
+    pub async fn use_up(&self, id: Uuid) -> Result<(), CqlError> {
+        attempt(&self.session, &self.use_up, (id, new_id(), ERASED)).await?;
         Ok(())
     }
 

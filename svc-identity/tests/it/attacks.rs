@@ -48,12 +48,17 @@ async fn is_refused(stack: &Stack, token: &str, what: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// The key that signs in this moment, as the database has it, and its private part.
-async fn stored_key(stack: &Stack) -> anyhow::Result<(StoredKey, SecretBox<[u8]>)> {
+/// The stack's.
+pub(crate) fn key_encryption_key() -> anyhow::Result<SecretBox<[u8; KEY_BYTES]>> {
     let key = BASE64_STANDARD.decode(env::var("IDENTITY_KEY_ENCRYPTION_KEY")?.trim())?;
     let key: Option<[u8; KEY_BYTES]> = key.try_into().ok();
     let key = key.context("a key of another length")?;
-    let vault = Vault::new(&SecretBox::new(Box::new(key)))?;
+    Ok(SecretBox::new(Box::new(key)))
+}
+
+/// The key that signs in this moment, as the database has it, and its private part.
+async fn stored_key(stack: &Stack) -> anyhow::Result<(StoredKey, SecretBox<[u8]>)> {
+    let vault = Vault::new(&key_encryption_key()?)?;
     let store = SigningKeys::new(Arc::new(database(stack).await?)).await?;
     let now = Timestamp::now();
     let stored = store.list().await?;

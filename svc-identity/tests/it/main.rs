@@ -1,5 +1,6 @@
 //! svc-identity on a real stack. `make test` starts one and names it to the tests.
 
+mod abandoned_claims;
 mod address_crashes;
 mod admin;
 mod attacks;
@@ -27,6 +28,7 @@ mod registration;
 mod registration_crashes;
 mod roles;
 mod sessions;
+mod withdrawn_keys;
 
 use e2e::users::fresh_email;
 use e2e::{Answer, Stack, User};

@@ -288,6 +288,30 @@ async fn a_remembered_token_ends_when_it_expires() {
     }
 }
 
+#[tokio::test]
+async fn however_many_tokens_were_verified_what_is_remembered_is_bounded() {
+    let signer = Signer::new("k1");
+    let (issuer, verifier) = issuer_and_verifier(&[signer.jwk()], AT_ONCE).await;
+    let token = signer.token();
+    let known = verifier.verified_at(&token, Timestamp::now()).await;
+    let known = known.unwrap();
+    // As the verifier remembers them; to sign so many takes minutes.
+    for number in 0..2 * MAX_CACHED_TOKENS {
+        let hash = digest(&SHA256, &number.to_le_bytes());
+        let hash: [u8; 32] = hash.as_ref().try_into().unwrap();
+        verifier.verified.insert(hash, Arc::clone(&known));
+    }
+    verifier.verified.run_pending_tasks();
+    let remembered = verifier.verified.entry_count();
+    assert!(remembered > MAX_CACHED_TOKENS / 2, "{remembered}");
+    assert!(remembered <= MAX_CACHED_TOKENS, "{remembered}");
+    // One that was forgotten is verified anew, and a new one as ever.
+    for token in [token, signer.sign(&json!({}), &json!({"jti": new_id()}))] {
+        assert!(verifier.verify(&token).await.is_ok());
+    }
+    assert_eq!(issuer.fetches(), 1);
+}
+
 #[derive(Clone)]
 struct App(Arc<Verifier>);
 
