@@ -151,7 +151,7 @@ impl Office {
             )
             .await?,
             turns: Arc::new(Semaphore::new(mails_at_once)),
-            attempts: TaskTracker::new(),
+            in_hand: TaskTracker::new(),
         };
         Ok(Self {
             delivery: Arc::new(delivery),
