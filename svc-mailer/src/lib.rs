@@ -160,7 +160,8 @@ pub async fn run(
 
     let background = CancellationToken::new();
     let mut work = JoinSet::new();
-    for spec in [consume::public_topics(), consume::personal_topics()] {
+    let public_topics = consume::public_topics(config.mails_at_once);
+    for spec in [public_topics, consume::personal_topics()] {
         let (kafka, registry, stop) = (config.kafka.clone(), registry.clone(), background.clone());
         let handler = Arc::new(Records::new(Arc::clone(&app)));
         work.spawn(async move { consumer::run(&kafka, &registry, spec, handler, stop).await });
