@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run down clean status tail test flash-sale proof growth bench bench-catalog bench-crowd load fmt lint
+.PHONY: help run down clean status tail test flash-sale proof growth bench bench-catalog bench-crowd bench-mails load fmt lint
 
 STACK_COMMAND := infra/local/stack
 comma := ,
@@ -124,6 +124,17 @@ bench-crowd: ## how a crowd is turned away, and what that costs: make bench-crow
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-crowd --clients $(clients) --rounds $(rounds)
+
+bench-mails: export STACK := bench-mails
+bench-mails: export STACK_OFFSET := 22000
+bench-mails: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
+bench-mails: orders ?= 400
+bench-mails: at_once ?= 1,8,16,1,8,16
+bench-mails: ## how soon the buyers of one event have their mails: make bench-mails [orders=400] [at_once=1,8,16]
+	cargo build --release --workspace --bins
+	$(STACK_COMMAND) clean
+	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
+	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-mails --orders $(orders) --at-once $(at_once)
 
 fmt: ## format the code
 	cargo fmt --all

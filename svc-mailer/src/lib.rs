@@ -87,9 +87,9 @@ const READ_TOPICS: [Topic; 7] = [
     IDENTITY_NOTICES,
     CATALOG_EVENTS,
 ];
-/// How long dialogues with the mail server may take to end when the service stops. One that is cut then counts as a
-/// crash: its mail may come twice.
-const ATTEMPTS_DEADLINE: Duration = Duration::from_secs(10);
+/// How long messages in hand may take to come to an end when the service stops. One that is cut then counts as a crash:
+/// its mail may come twice.
+const IN_HAND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Brings the database, the schemas and the topics to what this version needs.
 pub async fn migrate(env: Env) -> anyhow::Result<()> {
@@ -160,7 +160,8 @@ pub async fn run(
 
     let background = CancellationToken::new();
     let mut work = JoinSet::new();
-    for spec in [consume::public_topics(), consume::personal_topics()] {
+    let public_topics = consume::public_topics(config.mails_at_once);
+    for spec in [public_topics, consume::personal_topics()] {
         let (kafka, registry, stop) = (config.kafka.clone(), registry.clone(), background.clone());
         let handler = Arc::new(Records::new(Arc::clone(&app)));
         work.spawn(async move { consumer::run(&kafka, &registry, spec, handler, stop).await });
@@ -194,13 +195,13 @@ pub async fn run(
     };
     background.cancel();
     while work.join_next().await.is_some() {}
-    app.delivery.attempts.close();
-    if tokio::time::timeout(ATTEMPTS_DEADLINE, app.delivery.attempts.wait())
+    app.delivery.in_hand.close();
+    if tokio::time::timeout(IN_HAND_DEADLINE, app.delivery.in_hand.wait())
         .await
         .is_err()
     {
         tracing::warn!(
-            left = app.delivery.attempts.len(),
+            left = app.delivery.in_hand.len(),
             "mails were cut while they were sent"
         );
     }
@@ -230,7 +231,7 @@ async fn app(
         smtp: Smtp::new(&config.smtp),
         announcer,
         turns: Arc::new(Semaphore::new(config.mails_at_once)),
-        attempts: TaskTracker::new(),
+        in_hand: TaskTracker::new(),
     };
     Ok(App {
         verifier: Verifier::new(&config.auth)?,

@@ -1,5 +1,5 @@
 //! A service dies while a cancelled event comes to its end: the only svc-checkout among the refunds, or the only mailer
-//! among the mails.
+//! among the mails, of which several are on their way at any time; or that one stops.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -97,6 +97,15 @@ impl Sale {
         Ok(())
     }
 
+    async fn call_off_until_the_first_mail(&self) -> anyhow::Result<()> {
+        let mut sent = self.stack.records_from_now(MAILER_NOTIFICATIONS.name)?;
+        self.call_off().await?;
+        let ids: HashSet<String> = self.ids().into_iter().map(mail_id).collect();
+        sent.wait_for("the first mail", SOON, |record| ids.contains(&record.key))
+            .await?;
+        Ok(())
+    }
+
     /// Waits until a mail about each order is out.
     async fn await_mails(&self) -> anyhow::Result<()> {
         let wanted: HashSet<String> = self.orders.iter().map(|(id, _)| mail_id(*id)).collect();
@@ -176,15 +185,25 @@ async fn kill_9_among_the_refunds_of_a_cancelled_event_leaves_none_out() -> anyh
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_among_the_mails_of_a_cancelled_event_sends_each_once() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let sale = Sale::of(TOLD).await?;
+    sale.call_off_until_the_first_mail().await?;
+    stack_command("stop", MAILER).await?;
+    stack_command("start", MAILER).await?;
+    sale.await_mails().await?;
+    for mails in sale.mails().await? {
+        ensure!(mails.len() == 1, "one mail about each order: {mails:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kill_9_among_the_mails_of_a_cancelled_event_leaves_nobody_out() -> anyhow::Result<()> {
     let _turn = TURN.lock().await;
     let sale = Sale::of(TOLD).await?;
     let stack = &sale.stack;
-    let mut sent = stack.records_from_now(MAILER_NOTIFICATIONS.name)?;
-    sale.call_off().await?;
-    let ids: HashSet<String> = sale.ids().into_iter().map(mail_id).collect();
-    sent.wait_for("the first mail", SOON, |record| ids.contains(&record.key))
-        .await?;
+    sale.call_off_until_the_first_mail().await?;
     stack_command("kill", MAILER).await?;
     stack_command("start", MAILER).await?;
     sale.await_mails().await?;

@@ -1,16 +1,18 @@
 //! A consumer group that moves its offset only behind finished work.
 //!
-//! Every partition is a lane: its records are handled one at a time and in order, the lanes at
-//! once. An offset is stored after its record was handled, so a crash repeats work and never
-//! skips it; handlers are idempotent.
+//! Every partition is a lane: its records are handled one at a time and in order, or some of
+//! different keys at once where that was asked for; the lanes at once. An offset is stored after
+//! its record and all before it were handled, so a crash repeats work and never skips it;
+//! handlers are idempotent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{AbortHandle, Abortable, abortable};
+use futures::future::Abortable;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
@@ -19,19 +21,17 @@ use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::{ClientContext, TopicPartitionList};
 use schemas::dead::DeadLetter;
 use schemas::topics::dead_letter_topic;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::headers::RecordHeaders;
+use super::lane::{Begun, Lane};
 use super::producer::Producer;
 use crate::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
 use crate::clock::Timestamp;
 use crate::config::KafkaConfig;
 use crate::ids::derived_id;
 
-/// A lane with this many waiting records is paused …
-const LANE_HIGH: usize = 200;
-/// … and resumed when it is down to this many.
-const LANE_LOW: usize = 50;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// A leaving consumer gives the records in hand this long.
@@ -42,7 +42,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Outcome {
     /// Handled, or nothing to do.
     Done,
-    /// A neighbour is away or another topic is behind: the lane waits and tries again.
+    /// A neighbour is away or another topic is behind: the lane waits and tries again. Other records in hand go on, and
+    /// none is begun.
     Retry(String),
     /// No retry helps: the record goes to the dead letter topic.
     Dead(String),
@@ -85,6 +86,9 @@ pub struct ConsumerSpec {
     pub topics: Vec<&'static str>,
     /// The records are personal or bear secrets: a dead letter leaves the payload out.
     pub personal: bool,
+    /// Records of one partition that may be in hand at a time, at least 1: the order of the partition. With more it is
+    /// the order of each key, and nobody may need another one.
+    pub at_once: usize,
 }
 
 /// Why a consumer could not start.
@@ -104,9 +108,12 @@ pub enum ConsumerError {
     Registry(#[from] RegistryError),
 }
 
-#[derive(Default)]
+type LaneId = (String, i32);
+type Work<'a> = Abortable<Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>>;
+
+/// Tells of the partitions that are taken away.
 struct Context {
-    revoked: Mutex<Vec<(String, i32)>>,
+    revoked: mpsc::UnboundedSender<LaneId>,
 }
 
 impl ClientContext for Context {}
@@ -114,26 +121,13 @@ impl ClientContext for Context {}
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
-            let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-            revoked.extend(
-                partitions
-                    .elements()
-                    .iter()
-                    .map(|element| (element.topic().to_owned(), element.partition())),
-            );
+            for element in partitions.elements() {
+                let id = (element.topic().to_owned(), element.partition());
+                // Nobody listens when the consumer is closed.
+                let _ = self.revoked.send(id);
+            }
         }
     }
-}
-
-type LaneId = (String, i32);
-type Work<'a> = Abortable<Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>>;
-
-#[derive(Default)]
-struct Lane {
-    waiting: VecDeque<OwnedMessage>,
-    /// Ends the record in hand: its partition may go to another member, which handles it again.
-    busy: Option<AbortHandle>,
-    paused: bool,
 }
 
 /// Consumes until `stop`, handing every record to `handler`.
@@ -163,8 +157,9 @@ pub async fn run<H: Handler>(
         .set("enable.auto.commit", "true")
         .set("auto.commit.interval.ms", "1000")
         .set("fetch.wait.max.ms", "100");
+    let (revoked, revocations) = mpsc::unbounded_channel();
     let consumer: StreamConsumer<Context> = config
-        .create_with_context(Context::default())
+        .create_with_context(Context { revoked })
         .map_err(failed)?;
     consumer.subscribe(&spec.topics).map_err(failed)?;
     let letters = DeadLetters {
@@ -177,8 +172,9 @@ pub async fn run<H: Handler>(
         registry,
         handler: &*handler,
         letters: &letters,
+        at_once: spec.at_once,
     };
-    run.lanes(&consumer, &stop).await;
+    run.lanes(&consumer, revocations, &stop).await;
     Ok(())
 }
 
@@ -186,56 +182,56 @@ struct Run<'a, H> {
     registry: &'a Registry,
     handler: &'a H,
     letters: &'a DeadLetters,
+    at_once: usize,
 }
 
 impl<H: Handler> Run<'_, H> {
-    async fn lanes(&self, consumer: &StreamConsumer<Context>, stop: &CancellationToken) {
+    async fn lanes(
+        &self,
+        consumer: &StreamConsumer<Context>,
+        mut revoked: mpsc::UnboundedReceiver<LaneId>,
+        stop: &CancellationToken,
+    ) {
         let mut lanes: HashMap<LaneId, Lane> = HashMap::new();
         let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                received = consumer.recv() => match received {
-                    Ok(message) => {
-                        let id = (message.topic().to_owned(), message.partition());
-                        lanes.entry(id).or_default().waiting.push_back(message.detach());
+                Some(id) = revoked.recv() => leave(consumer, &mut lanes, &id),
+                received = consumer.recv() => {
+                    // They come while we wait for a record, which may be the first one of a partition that was taken
+                    // away and has come back: it is not of the lane that was left.
+                    while let Ok(id) = revoked.try_recv() {
+                        leave(consumer, &mut lanes, &id);
                     }
-                    // The client reconnects by itself; what it says is worth a line.
-                    Err(error) => tracing::warn!(%error, "consumer"),
-                },
+                    match received {
+                        Ok(message) => {
+                            let id = (message.topic().to_owned(), message.partition());
+                            let lane = lanes.entry(id).or_insert_with(|| Lane::new(self.at_once));
+                            lane.push(message.detach());
+                        }
+                        // The client reconnects by itself; what it says is worth a line.
+                        Err(error) => tracing::warn!(%error, "consumer"),
+                    }
+                }
                 Some(settled) = work.next() => {
                     if let Ok((id, offset)) = settled {
                         finish(consumer, &mut lanes, &id, offset);
                     }
                 }
             }
-            for id in std::mem::take(
-                &mut *consumer
-                    .context()
-                    .revoked
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            ) {
-                if let Some(busy) = lanes.remove(&id).and_then(|lane| lane.busy) {
-                    busy.abort();
-                }
-            }
             for (id, lane) in &mut lanes {
-                if lane.busy.is_none()
-                    && let Some(message) = lane.waiting.pop_front()
-                {
-                    let (settled, handle) = abortable(self.settle(id.clone(), message).boxed());
-                    lane.busy = Some(handle);
-                    work.push(settled);
+                while let Some(begun) = lane.begin() {
+                    let Begun {
+                        message,
+                        retries,
+                        abort,
+                    } = begun;
+                    let settled = self.settle(id.clone(), message, retries).boxed();
+                    work.push(Abortable::new(settled, abort));
                 }
-                let wanted = match lane.waiting.len() {
-                    n if n >= LANE_HIGH => true,
-                    n if n <= LANE_LOW => false,
-                    _ => lane.paused,
-                };
-                if wanted != lane.paused {
-                    lane.paused = wanted;
-                    set_paused(consumer, id, wanted);
+                if let Some(paused) = lane.pause() {
+                    set_paused(consumer, id, paused);
                 }
             }
         }
@@ -251,7 +247,12 @@ impl<H: Handler> Run<'_, H> {
     }
 
     /// Handles one record to its end: done or dead.
-    async fn settle(&self, id: LaneId, message: OwnedMessage) -> (LaneId, i64) {
+    async fn settle(
+        &self,
+        id: LaneId,
+        message: OwnedMessage,
+        retries: Arc<AtomicBool>,
+    ) -> (LaneId, i64) {
         let offset = message.offset();
         let mut wait = FIRST_RETRY;
         loop {
@@ -269,6 +270,7 @@ impl<H: Handler> Run<'_, H> {
                     Err(error) => format!("dead letter: {error}"),
                 },
             };
+            retries.store(true, Ordering::Relaxed);
             tracing::warn!(
                 topic = id.0,
                 partition = id.1,
@@ -321,9 +323,20 @@ fn finish(
     let Some(lane) = lanes.get_mut(id) else {
         return; // revoked meanwhile; the new owner handles the record again
     };
-    lane.busy = None;
+    let Some(offset) = lane.end(offset) else {
+        return; // one before it is not done
+    };
     if let Err(error) = consumer.store_offset(&id.0, id.1, offset) {
         tracing::debug!(%error, topic = id.0, partition = id.1, offset, "offset not stored");
+    }
+}
+
+/// The partition is another member's now.
+fn leave(consumer: &StreamConsumer<Context>, lanes: &mut HashMap<LaneId, Lane>, id: &LaneId) {
+    let paused = lanes.remove(id).is_some_and(Lane::leave);
+    if paused {
+        // The client remembers it beyond the assignment: a partition that comes back would stay silent.
+        set_paused(consumer, id, false);
     }
 }
 

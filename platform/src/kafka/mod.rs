@@ -2,6 +2,7 @@
 
 pub mod consumer;
 pub mod headers;
+mod lane;
 pub mod partition;
 pub mod producer;
 pub mod table;

@@ -29,8 +29,9 @@ use crate::store::due::Due;
 /// The consumer group.
 pub const GROUP: &str = "svc-mailer";
 
-/// What is not personal: a dead letter may bear the payload.
-pub fn public_topics() -> ConsumerSpec {
+/// What is not personal: a dead letter may bear the payload. All payments of an event are in one partition, so
+/// `at_once` of them are in hand at a time: their key is the order.
+pub fn public_topics(at_once: usize) -> ConsumerSpec {
     ConsumerSpec {
         group: GROUP.to_owned(),
         topics: vec![
@@ -40,6 +41,7 @@ pub fn public_topics() -> ConsumerSpec {
             IDENTITY_NOTICES.name,
         ],
         personal: false,
+        at_once,
     }
 }
 
@@ -53,6 +55,7 @@ pub fn personal_topics() -> ConsumerSpec {
             CHECKOUT_GUESTS.name,
         ],
         personal: true,
+        at_once: 1,
     }
 }
 

@@ -1,13 +1,12 @@
 //! One try to send a message, by who has its claim.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
 use uuid::Uuid;
 
-use super::{Delivery, DeliveryError, Progress, Turn, chain};
+use super::{Delivery, DeliveryError, Progress, chain};
 use crate::domain::notification::{Notification, Status};
 use crate::smtp::{Outgoing, Refusal};
 
@@ -15,22 +14,7 @@ use crate::smtp::{Outgoing, Refusal};
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 impl Delivery {
-    /// Goes on by itself when it is dropped, and keeps its turn as long as it goes on.
     pub(super) async fn attempt(
-        self: &Arc<Self>,
-        begun: Notification,
-        outgoing: Outgoing,
-        turn: Turn,
-    ) -> Result<Progress, DeliveryError> {
-        let delivery = Arc::clone(self);
-        let attempt = async move {
-            let _turn = turn;
-            delivery.send(begun, outgoing).await
-        };
-        self.attempts.spawn(attempt).await?
-    }
-
-    async fn send(
         &self,
         begun: Notification,
         outgoing: Outgoing,

@@ -25,7 +25,7 @@ use platform::cql::CqlError;
 use platform::ids::new_id;
 use platform::kafka::producer::ProduceError;
 use platform::vault::Vault;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -65,9 +65,9 @@ pub enum DeliveryError {
     /// A template does not fit: our mistake, and every message waits for its correction.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// The attempt panicked: our mistake. Its claim waits for the lease.
-    #[error("the attempt broke off")]
-    Attempt(#[from] JoinError),
+    /// The work panicked: our mistake. Its claim, if it has one, waits for the lease.
+    #[error("the work on a message broke off")]
+    BrokeOff(#[from] JoinError),
 }
 
 /// What a delivery needs.
@@ -95,13 +95,9 @@ pub struct Delivery {
     /// One for each message that may be on its way at a time. A mailer that lags does no harm; one that takes what it
     /// can get takes it from the sale, whose database it shares.
     pub turns: Arc<Semaphore>,
-    /// Dialogues with the mail server in hand. They are tasks of their own: one that is dropped in the middle would
-    /// leave a mail that is out and a row that does not say so.
-    pub attempts: TaskTracker,
+    /// Messages in hand.
+    pub in_hand: TaskTracker,
 }
-
-/// The right to be among the messages on their way; there is none to wait for when nobody bounds them any more.
-type Turn = Option<OwnedSemaphorePermit>;
 
 impl Delivery {
     /// Brings the message about `cause` as far as it gets now, and writes it down unless it is there.
@@ -110,7 +106,49 @@ impl Delivery {
         cause: Cause,
         traceparent: Option<&str>,
     ) -> Result<Progress, DeliveryError> {
-        let turn = self.turn().await;
+        let traceparent = traceparent.map(ToOwned::to_owned);
+        self.in_turn(
+            move |delivery| async move { delivery.begin(cause, traceparent.as_deref()).await },
+        )
+        .await
+    }
+
+    /// Brings a message that is known by its id as far as it gets now. One that is not there has nothing to do.
+    pub async fn advance_by_id(self: &Arc<Self>, id: Uuid) -> Result<Progress, DeliveryError> {
+        self.in_turn(move |delivery| async move {
+            match delivery.notifications.find_newest(id).await? {
+                Some(message) => delivery.advance(message).await,
+                None => Ok(Progress::Settled),
+            }
+        })
+        .await
+    }
+
+    /// Waits for a turn and has it as long as the work goes on, which is a task of its own: it goes on when this is
+    /// dropped, as a consumer does whose partition is taken away. Work that broke off with a claim in hand would have
+    /// its mail wait for the lease, or, behind the dialogue, leave a mail that is out and a row that does not say so.
+    async fn in_turn<F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<Progress, DeliveryError>
+    where
+        F: Future<Output = Result<Progress, DeliveryError>> + Send + 'static,
+    {
+        // There is none to wait for when nobody bounds them any more.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let work = work(Arc::clone(self));
+        let task = async move {
+            let _turn = turn;
+            work.await
+        };
+        self.in_hand.spawn(task).await?
+    }
+
+    async fn begin(
+        &self,
+        cause: Cause,
+        traceparent: Option<&str>,
+    ) -> Result<Progress, DeliveryError> {
         // As precise as its column: the lists sort by it.
         let now = Timestamp::now_millis();
         let new = Notification::queued(cause, traceparent, now);
@@ -123,7 +161,7 @@ impl Delivery {
                 Draft::Ready(letter) => {
                     let begun = new.begun(self.claim(now), letter.content);
                     if self.notifications.insert(&begun).await? {
-                        return self.attempt(begun, letter.outgoing, turn).await;
+                        return self.attempt(begun, letter.outgoing).await;
                     }
                     None
                 }
@@ -140,24 +178,11 @@ impl Delivery {
             // Whoever wrote it down may have died before it was listed.
             self.list(&message).await?;
         }
-        self.advance(message, turn).await
-    }
-
-    /// Brings a message that is known by its id as far as it gets now. One that is not there has nothing to do.
-    pub async fn advance_by_id(self: &Arc<Self>, id: Uuid) -> Result<Progress, DeliveryError> {
-        let turn = self.turn().await;
-        match self.notifications.find_newest(id).await? {
-            Some(message) => self.advance(message, turn).await,
-            None => Ok(Progress::Settled),
-        }
+        self.advance(message).await
     }
 
     /// Does the next step of a message until none is left that can be done now.
-    async fn advance(
-        self: &Arc<Self>,
-        mut message: Notification,
-        turn: Turn,
-    ) -> Result<Progress, DeliveryError> {
+    async fn advance(&self, mut message: Notification) -> Result<Progress, DeliveryError> {
         loop {
             let (id, now) = (message.id, Timestamp::now_millis());
             match message.next_step(&self.holder, now) {
@@ -175,7 +200,7 @@ impl Delivery {
                     Draft::Ready(letter) => {
                         let begun = message.begun(self.claim(now), letter.content);
                         if self.notifications.claim(&begun).await? {
-                            return self.attempt(begun, letter.outgoing, turn).await;
+                            return self.attempt(begun, letter.outgoing).await;
                         }
                     }
                     Draft::Dead(reason) => {
@@ -200,10 +225,6 @@ impl Delivery {
     async fn newest(&self, id: Uuid) -> Result<Notification, CqlError> {
         let found = self.notifications.find_newest(id).await?;
         found.ok_or_else(|| CqlError::answer("a message that is neither written down nor there"))
-    }
-
-    async fn turn(&self) -> Turn {
-        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     fn claim(&self, now: Timestamp) -> Claim {

@@ -49,7 +49,7 @@ async fn round(app: &App, stop: &CancellationToken) -> Result<Round, DeliveryErr
         let mut work = stream::iter(due)
             .map(|due| look(app, due))
             .buffer_unordered(AT_ONCE);
-        // Leaving early drops what is in hand; an attempt goes on by itself and its message is looked at again.
+        // Leaving early drops what is in hand; a message goes on by itself and is looked at again.
         while let Some(looked) = work.next().await {
             if let Progress::ServerAway(reason) = looked? {
                 return Ok(Round::ServerAway(reason));

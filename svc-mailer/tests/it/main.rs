@@ -3,11 +3,14 @@
 mod account_mail;
 mod addresses;
 mod ended_orders;
+mod group;
 mod history;
 mod mail_server;
 mod notices;
+mod partitions;
 mod payment_mail;
 mod post_office;
 mod records;
+mod side_by_side;
 mod two_decisions;
 mod waiting;

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use platform::clock::Timestamp;
@@ -44,11 +44,14 @@ struct Seen {
     message_ids: Mutex<Vec<String>>,
     inside: AtomicUsize,
     most: AtomicUsize,
-    together: Barrier,
+    /// So many must be handed over at the same time before one is taken.
+    together: usize,
+    open: Mutex<bool>,
+    opened: Condvar,
 }
 
 impl MailServer {
-    /// It takes no mail before `together` are handed over at the same time.
+    /// It takes no mail before `together` are handed over at the same time, and all from then on.
     pub(crate) fn start(together: usize) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
@@ -56,7 +59,9 @@ impl MailServer {
             message_ids: Mutex::default(),
             inside: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
-            together: Barrier::new(together),
+            together,
+            open: Mutex::default(),
+            opened: Condvar::new(),
         });
         let server = Self {
             address,
@@ -84,6 +89,21 @@ impl MailServer {
 }
 
 impl Seen {
+    /// Waits for the gate, which opens when so many are `inside`.
+    fn pass(&self, inside: usize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside >= self.together {
+            *open = true;
+            self.opened.notify_all();
+        }
+        while !*open {
+            open = self
+                .opened
+                .wait(open)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut lines = BufReader::new(stream.try_clone()?).lines();
         write!(stream, "220 ready\r\n")?;
@@ -101,7 +121,7 @@ impl Seen {
             }
             let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(inside, Ordering::SeqCst);
-            self.together.wait();
+            self.pass(inside);
             let seen = self.message_ids.lock();
             seen.unwrap_or_else(PoisonError::into_inner)
                 .push(message_id);
@@ -151,7 +171,7 @@ impl Office {
             )
             .await?,
             turns: Arc::new(Semaphore::new(mails_at_once)),
-            attempts: TaskTracker::new(),
+            in_hand: TaskTracker::new(),
         };
         Ok(Self {
             delivery: Arc::new(delivery),

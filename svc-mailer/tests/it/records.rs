@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use e2e::Stack;
+use anyhow::Context as _;
+use e2e::{Stack, eventually};
 use platform::avro::Registry;
 use platform::clock::Timestamp;
 use platform::config::{CqlConfig, Env};
 use platform::cql;
 use platform::ids::{derived_id, new_id};
 use platform::kafka::headers::RecordHeaders;
-use platform::kafka::partition_of;
 use platform::kafka::producer::Producer;
+use platform::kafka::{client_config, partition_of};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use schemas::catalog::{EventSnapshot, EventStatus, Venue};
 use schemas::checkout::{
     EndReason, IssuedTicket, OrderCancelled, OrderLine, OrderRefunded, PaymentConfirmed,
@@ -26,10 +29,13 @@ use schemas::topics::{
 };
 use schemas::{Money, Record};
 use scylla::client::session::Session;
+use svc_mailer::consume::GROUP;
 use uuid::Uuid;
 
 /// For what has to pass two topics and a mail server.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// A broker on this machine answers at once.
+pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Partitions of the tables that are not split by event.
 const TABLE_PARTITIONS: i32 = 6;
 
@@ -165,6 +171,23 @@ impl World {
         Ok((failed.reason, failed.attempts))
     }
 
+    /// Waits until the service has handled the records that are on the topic under this key now: the place from which
+    /// it would read on is behind them.
+    pub(crate) async fn handled(&self, topic: &str, key: Uuid) -> anyhow::Result<()> {
+        let key = key.to_string();
+        let records = self.stack.all_records(topic).await?;
+        let last = records.iter().rfind(|record| record.key == key);
+        let (partition, offset) = last
+            .map(|last| (last.partition, last.offset))
+            .with_context(|| format!("a record of {key} on {topic}"))?;
+        let what = format!("offset {offset} of {topic}/{partition} to be handled");
+        eventually(DEADLINE, &what, async || {
+            let next = committed(&self.stack.kafka_brokers, GROUP, topic, partition)?;
+            Ok((next > offset).then_some(()))
+        })
+        .await
+    }
+
     /// Somebody whose records are behind those of `user_id`: when he has a mail, the mailer has read them.
     pub(crate) async fn witness_behind(&self, user_id: Uuid) -> anyhow::Result<UserSnapshot> {
         let partition = partition_of(user_id, TABLE_PARTITIONS);
@@ -196,7 +219,24 @@ impl World {
     }
 }
 
-fn headers(record_name: &str, key: Uuid) -> rdkafka::message::OwnedHeaders {
+/// The offset at which a group would begin; 0 where it has none.
+pub(crate) fn committed(
+    brokers: &str,
+    group: &str,
+    topic: &str,
+    partition: i32,
+) -> anyhow::Result<i64> {
+    let mut config = client_config(brokers, "svc-mailer-it");
+    let asker: BaseConsumer = config.set("group.id", group).create()?;
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, partition);
+    let committed = asker.committed_offsets(asked, BROKER_TIMEOUT)?;
+    let found = committed.find_partition(topic, partition);
+    let offset = found.and_then(|found| found.offset().to_raw());
+    Ok(offset.unwrap_or_default().max(0))
+}
+
+pub(crate) fn headers(record_name: &str, key: Uuid) -> rdkafka::message::OwnedHeaders {
     RecordHeaders {
         id: new_id(),
         record_name,

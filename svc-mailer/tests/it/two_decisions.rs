@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::{join_all, try_join_all};
 use platform::clock::Timestamp;
 use platform::http::Language;
@@ -278,6 +279,24 @@ async fn so_many_are_on_their_way_at_once_and_no_more() -> anyhow::Result<()> {
     }
     assert_eq!(server.message_ids().len(), orders.len());
     assert_eq!(server.most_at_once(), AT_ONCE);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_has_its_turn_goes_on_when_nobody_waits_for_it() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let server = MailServer::start(1)?;
+    let office = Office::open(&world, "office", &server, MANY).await?;
+    let order = office.paid().await?;
+    // As where a partition is taken away: between its claim and its end a message would wait for the lease.
+    let dropped = office.delivery.deliver(about(&order), None).now_or_never();
+    assert!(dropped.is_none());
+    office.delivery.in_hand.close();
+    office.delivery.in_hand.wait().await;
+    let id = about(&order).notification_id();
+    let row = office.delivery.notifications.find_newest(id).await?;
+    assert_eq!(row.map(|row| row.status), Some(Status::Sent));
+    assert_eq!(server.message_ids().len(), 1);
     Ok(())
 }
 
