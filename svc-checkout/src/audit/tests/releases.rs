@@ -86,6 +86,16 @@ fn each_disorder_of_released_tickets_is_seen() {
             &[TicketsMatchOrders],
         ),
         (
+            "it is released twice, and its seat is sold twice",
+            |s| {
+                s.step(1, Step::Released, 34 * SECOND);
+                s.step(7, Step::Reserved, 35 * SECOND);
+                s.asked("place", "key-7", None, "ok", Some(order(7)));
+                s.level(7, 35 * SECOND, 3, -1);
+            },
+            &[TicketsMatchOrders, NeverOversold, StockAddsUp],
+        ),
+        (
             "that another one was given back was answered and is lost",
             |s| {
                 let other = Some(Uuid::from_u128(9));
