@@ -32,11 +32,13 @@ pub enum Bug {
     DeclinedIsPaid,
     /// Holds end two seconds early.
     EarlyExpiry,
+    /// Nobody remembers which tickets were given back: such a seat goes back once more with the next release, or a refund.
+    ReleasedTwice,
 }
 
 impl Bug {
     /// Every bug, by the name that PLANTED_BUG has for it.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("answer-before-commit", Self::AnswerBeforeCommit),
         ("expiry-frees-sold", Self::ExpiryFreesSold),
         ("no-dedupe", Self::NoDedupe),
@@ -48,6 +50,7 @@ impl Bug {
         ("number-reused", Self::NumberReused),
         ("declined-is-paid", Self::DeclinedIsPaid),
         ("early-expiry", Self::EarlyExpiry),
+        ("released-twice", Self::ReleasedTwice),
     ];
 }
 

@@ -33,6 +33,8 @@ pub struct Wish<'a> {
     pub account: &'a Account,
     /// Which order; not for a new one.
     pub order: Option<Uuid>,
+    /// Which of its tickets, where it is about one.
+    pub ticket: Option<Uuid>,
     /// The body; null for none.
     pub body: Value,
     /// Where to go in first.
@@ -49,6 +51,7 @@ impl Wish<'_> {
             Kind::Pay => of_order("payment"),
             Kind::Cancel => of_order("cancel"),
             Kind::Refund => of_order("refund"),
+            Kind::Release => format!("/v1/tickets/{}/attendance", self.ticket.unwrap_or_default()),
         }
     }
 }

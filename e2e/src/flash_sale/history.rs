@@ -23,6 +23,8 @@ pub enum Kind {
     Cancel,
     /// POST /v1/orders/{id}/refund
     Refund,
+    /// POST /v1/tickets/{id}/attendance with `cancelled`; the answer bears the ticket's id
+    Release,
 }
 
 /// Where a request is.

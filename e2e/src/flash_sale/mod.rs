@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use platform::auth::Role;
 use platform::ids::new_id;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -159,7 +160,9 @@ async fn event(
         TicketType::general(settings.seats - vip),
         TicketType::vip(vip),
     ];
-    let body = events::concert(&format!("Flash sale {}", settings.seed), EVENT_IN_DAYS);
+    let mut body = events::concert(&format!("Flash sale {}", settings.seed), EVENT_IN_DAYS);
+    // Who gives a ticket back gives its seat back.
+    body["attendance_releases_seat"] = json!(true);
     for _ in 0..EVENTS_AT_MOST {
         let event = events::publish(stack.catalog(), organizer, &body, &ticket_types).await?;
         if owners::seller(stack, event.id).await?.as_deref() == Some(FIRST) {

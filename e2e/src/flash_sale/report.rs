@@ -154,21 +154,24 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  answers    {} payments taken, {} declined; {} cancelled, {} refunded; {} came after the hold",
+            "  answers    {} payments taken, {} declined; {} cancelled, {} refunded, {} tickets given back; {} came after the hold",
             thousands(counts.payments_taken),
             thousands(counts.payments_declined),
             thousands(counts.cancelled),
             thousands(counts.refunded),
+            thousands(counts.given_back),
             thousands(counts.too_late)
         )?;
         for (name, seats) in ["general", "vip"].iter().zip(&self.seats) {
             writeln!(
                 f,
-                "  {name:<11}{} of {} seats sold, {} held, {} left",
+                "  {name:<11}{} of {} seats sold, {} held, {} left; {} paid tickets, {} of them given back",
                 thousands(seats.sold),
                 thousands(seats.quantity),
                 thousands(seats.held),
-                thousands(seats.available)
+                thousands(seats.available),
+                thousands(ends.paid_tickets.get(&seats.id).unwrap_or(&0)),
+                thousands(ends.given_back.get(&seats.id).unwrap_or(&0))
             )?;
         }
         writeln!(

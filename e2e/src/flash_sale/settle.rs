@@ -40,6 +40,8 @@ pub struct Ends {
     pub by_status: BTreeMap<String, u64>,
     /// Tickets of paid orders, by ticket type.
     pub paid_tickets: BTreeMap<Uuid, i64>,
+    /// Those of them that were given back.
+    pub given_back: BTreeMap<Uuid, i64>,
     /// Orders that cannot be read, with the reason.
     pub unreadable: Vec<String>,
 }
@@ -103,6 +105,11 @@ impl Ends {
                 let quantity = line["quantity"].as_i64().context("a line has a quantity")?;
                 *self.paid_tickets.entry(ticket_type).or_default() += quantity;
             }
+            let tickets = order["tickets"].as_array().into_iter().flatten();
+            for ticket in tickets.filter(|ticket| ticket["status"] == "revoked") {
+                let ticket_type = Uuid::deserialize(&ticket["ticket_type_id"])?;
+                *self.given_back.entry(ticket_type).or_default() += 1;
+            }
         }
         Ok(())
     }
@@ -113,19 +120,60 @@ impl Ends {
     }
 }
 
-/// The seats, when as many count as sold as the paid orders have; else an error that tells the difference.
+/// The seats, when as many count as sold as the paid orders still have tickets, and the others are to be had; else an error
+/// that tells the difference.
 pub async fn sold_as_paid(stack: &Stack, event: Uuid, ends: &Ends) -> anyhow::Result<Vec<Seats>> {
     eventually(SOON, "as many sold seats as paid tickets", async || {
         let seats = seats(stack, event).await?;
         for of_type in &seats {
-            let paid = ends.paid_tickets.get(&of_type.id).copied();
-            let (paid, sold) = (paid.unwrap_or_default(), of_type.sold);
+            let of = |counts: &BTreeMap<Uuid, i64>| counts.get(&of_type.id).copied();
+            let paid = of(&ends.paid_tickets).unwrap_or_default();
+            let given_back = of(&ends.given_back).unwrap_or_default();
+            let (sold, left) = (of_type.sold, of_type.available);
             ensure!(
-                sold == paid,
-                "{sold} seats are sold and {paid} tickets paid"
+                sold == paid - given_back,
+                "{sold} seats are sold, and {paid} tickets paid of which {given_back} were given back"
+            );
+            ensure!(
+                left == of_type.quantity - paid + given_back,
+                "{left} seats are left of {}, and {paid} tickets paid of which {given_back} were given back",
+                of_type.quantity
             );
         }
         Ok(Some(seats))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_was_given_back_is_counted_as_paid_and_as_given_back() -> anyhow::Result<()> {
+        let [general, vip] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let order = |status: &str, tickets: [&str; 3]| {
+            let types = [general, general, vip];
+            let tickets = types.iter().zip(tickets);
+            let ticket = |(id, status)| json!({"ticket_type_id": id, "status": status});
+            json!({
+                "status": status,
+                "lines": [{"ticket_type_id": general, "quantity": 2}, {"ticket_type_id": vip, "quantity": 1}],
+                "tickets": tickets.map(ticket).collect::<Vec<_>>(),
+            })
+        };
+        let mut ends = Ends::default();
+        ends.count(&order("paid", ["valid", "revoked", "valid"]))?;
+        ends.count(&order("paid", ["valid"; 3]))?;
+        ends.count(&order("refunded", ["revoked"; 3]))?;
+        assert_eq!(ends.paid_tickets, [(general, 4), (vip, 2)].into());
+        assert_eq!(ends.given_back, [(general, 1)].into());
+        assert_eq!(
+            (ends.with_status("paid"), ends.with_status("refunded")),
+            (2, 1)
+        );
+        Ok(())
+    }
 }

@@ -97,8 +97,18 @@ impl Sale {
                 }
             }
             Ending::PayAndBeRefunded => {
-                if shopper.pay(order, CARD_PAID).await == Paid::Taken {
+                if let Paid::Taken { .. } = shopper.pay(order, CARD_PAID).await {
                     shopper.be_refunded(order).await;
+                }
+            }
+            Ending::PayAndGiveBack => {
+                if let Paid::Taken { ticket } = shopper.pay(order, CARD_PAID).await {
+                    shopper.give_back(order, ticket).await;
+                }
+            }
+            Ending::GiveBackWhileRefunded => {
+                if let Paid::Taken { ticket } = shopper.pay(order, CARD_PAID).await {
+                    tokio::join!(shopper.give_back(order, ticket), shopper.be_refunded(order));
                 }
             }
         }
@@ -113,7 +123,10 @@ impl Sale {
 /// What a payment came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paid {
-    Taken,
+    Taken {
+        /// The first one.
+        ticket: Uuid,
+    },
     Declined,
     /// Neither, or nobody knows.
     Not,
@@ -133,6 +146,7 @@ impl Shopper<'_> {
             kind,
             account: self.own_account(),
             order,
+            ticket: None,
             body,
             door: self.story.door,
             twin: self.story.twin,
@@ -203,9 +217,11 @@ impl Shopper<'_> {
         let Some(answer) = self.sale.asker.ask(&wish).await else {
             return Paid::Not;
         };
-        if is_ok(&answer) {
+        if is_ok(&answer)
+            && let Ok(ticket) = id_of(&answer.body["tickets"][0])
+        {
             tally.with(|counts| counts.payments_taken += 1);
-            return Paid::Taken;
+            return Paid::Taken { ticket };
         }
         match answer.body["code"].as_str() {
             Some("payment-declined") => {
@@ -229,6 +245,30 @@ impl Shopper<'_> {
             }
             Some(answer) => tally.unexpected(Kind::Cancel, answer.status, &answer.body),
         }
+    }
+
+    /// Twice: who is not sure that it worked presses the button again, which is another key.
+    async fn give_back(&self, order: Uuid, ticket: Uuid) {
+        let tally = &self.sale.asker.tally;
+        let wish = Wish {
+            ticket: Some(ticket),
+            ..self.wish(Kind::Release, Some(order), json!({"status": "cancelled"}))
+        };
+        let mut is_given_back = false;
+        for _ in 0..2 {
+            match self.sale.asker.ask(&wish).await {
+                None => {}
+                Some(answer) if is_ok(&answer) && answer.body["status"] == "revoked" => {
+                    is_given_back = true;
+                }
+                // The refund was first.
+                Some(answer)
+                    if self.story.ending == Ending::GiveBackWhileRefunded
+                        && answer.body["code"] == "revoked" => {}
+                Some(answer) => tally.unexpected(Kind::Release, answer.status, &answer.body),
+            }
+        }
+        tally.with(|counts| counts.given_back += u64::from(is_given_back));
     }
 
     /// By the organizer.

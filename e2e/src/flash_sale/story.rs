@@ -19,17 +19,23 @@ pub enum Ending {
     Cancel,
     /// Pays, and the organizer refunds it.
     PayAndBeRefunded,
+    /// Pays, and gives one of the tickets back: somebody will not come.
+    PayAndGiveBack,
+    /// Pays, and gives one of the tickets back while the organizer refunds the order.
+    GiveBackWhileRefunded,
 }
 
 impl Ending {
     /// Of a hundred shoppers so many want this.
-    const SHARES: [(u64, Self); 6] = [
-        (55, Self::Pay),
+    const SHARES: [(u64, Self); 8] = [
+        (48, Self::Pay),
         (5, Self::PayAtSecondTry),
         (5, Self::PayAndMissTheAnswer),
         (20, Self::LetExpire),
         (10, Self::Cancel),
         (5, Self::PayAndBeRefunded),
+        (5, Self::PayAndGiveBack),
+        (2, Self::GiveBackWhileRefunded),
     ];
 
     fn any(chance: &mut Chance) -> Self {

@@ -52,6 +52,8 @@ pub struct Counts {
     pub cancelled: u64,
     /// Refunds that were answered.
     pub refunded: u64,
+    /// Tickets of which it was answered that they were given back.
+    pub given_back: u64,
     /// Requests that were sent once more under their key.
     pub repeats: u64,
     /// Keys that were sent twice at once.

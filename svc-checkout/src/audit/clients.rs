@@ -19,6 +19,7 @@ enum Kind {
     Pay,
     Cancel,
     Refund,
+    Release,
 }
 
 /// Before a request, and how it ended. `Info`: nobody knows whether it had an effect.
@@ -197,6 +198,11 @@ fn is_kept(operation: &Operation, ledger: &Ledger, found: &mut Found) {
         Kind::Pay => has(Step::Confirmed),
         Kind::Cancel => has(Step::Cancelled),
         Kind::Refund => has(Step::Refunded),
+        Kind::Release => {
+            let answered = uuid_in(operation.body.as_ref(), "id");
+            let mut released = entries.iter().filter_map(|entry| entry.released);
+            released.any(|ticket| Some(ticket.ticket_id) == answered)
+        }
     };
     if !kept {
         let kind = operation.kind;

@@ -6,7 +6,7 @@ use schemas::Micros;
 use schemas::checkout::StockLevel;
 use uuid::Uuid;
 
-use super::ledger::{Entry, Ledger, Step};
+use super::ledger::{Entry, Ledger, Released, Step};
 use super::report::{Found, Promise};
 
 /// Decisions of one batch bear the time of the batch or, one order decided several times in it, some µs more. Batches
@@ -42,12 +42,24 @@ pub(super) struct Movement<'a> {
 fn seats<'a>(entry: &'a Entry, earlier: &'a [Entry]) -> impl Iterator<Item = (Uuid, i64)> {
     let lines = entry.lines().iter();
     let lines = lines.map(|line| (line.ticket_type_id, line.quantity));
-    let one = entry.released.map(|ticket| (ticket.ticket_type_id, 1));
+    // Released once more, whether or not that was allowed, a ticket frees no second seat.
+    let one = entry.released.filter(|ticket| is_first(*ticket, earlier));
+    let one = one.map(|ticket| (ticket.ticket_type_id, 1));
     // Whoever is refunded gives back what was not given back before.
-    let is_refund = entry.step == Step::Refunded;
-    let earlier = earlier.iter().filter(move |_| is_refund);
-    let earlier = earlier.filter_map(|entry| Some((entry.released?.ticket_type_id, -1)));
-    lines.chain(one).chain(earlier)
+    let before = match entry.step {
+        Step::Refunded => earlier,
+        _ => &[],
+    };
+    let before = before.iter().enumerate().filter_map(|(number, entry)| {
+        let ticket = entry.released?;
+        is_first(ticket, &before[..number]).then_some((ticket.ticket_type_id, -1))
+    });
+    lines.chain(one).chain(before)
+}
+
+fn is_first(ticket: Released, earlier: &[Entry]) -> bool {
+    let mut released = earlier.iter().filter_map(|entry| entry.released);
+    released.all(|other| other.ticket_id != ticket.ticket_id)
 }
 
 /// No decision took more seats than there were.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::beside::Beside;
-use super::changes::{ROW_LOOK, ROW_PATIENCE, command_id};
+use super::changes::{ROW_LOOK, ROW_PATIENCE, command_id, row_once};
 use super::idempotency::fingerprint;
 use super::own_ticket::{change, changing, find, order_of, said_of, ticket_of};
 use super::refusals;
@@ -163,17 +163,11 @@ async fn given_back(
 
 /// The order when its row shows that the ticket was given back: of a repeat it may be some moments behind.
 async fn dead(app: &App, order_id: Uuid, ticket_id: Uuid) -> Result<Order, Problem> {
-    let started = Instant::now();
-    loop {
-        let order = find(app, order_id).await?;
-        if ticket_of(&order, ticket_id)?.released || order.status != Status::Paid {
-            return Ok(order);
-        }
-        if started.elapsed() > ROW_PATIENCE {
-            return Err(changing());
-        }
-        tokio::time::sleep(ROW_LOOK).await;
-    }
+    let is_dead = |order: &Order| {
+        order.status != Status::Paid || ticket_of(order, ticket_id).is_ok_and(|it| it.released)
+    };
+    let order = row_once(app, order_id, is_dead).await?;
+    is_dead(&order).then_some(order).ok_or_else(changing)
 }
 
 async fn shown(app: &App, order: &Order, id: Uuid) -> Result<axum::Json<TicketOut>, Problem> {

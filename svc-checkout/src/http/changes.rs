@@ -49,8 +49,17 @@ fn order_answer(app: &App, order: &Order, beside: &Beside) -> (ETag, axum::Json<
     (ETag(order.version), axum::Json(out))
 }
 
-/// The row of an order that has left the books: it may be some moments behind.
+/// The row of an order that has left the books.
 pub async fn settled_row(app: &App, order_id: Uuid) -> Result<Order, Problem> {
+    row_once(app, order_id, |order| order.status != Status::Reserved).await
+}
+
+/// The row of an order once it shows what the books know: it may be some moments behind. As it is when patience ends.
+pub async fn row_once(
+    app: &App,
+    order_id: Uuid,
+    shows: impl Fn(&Order) -> bool,
+) -> Result<Order, Problem> {
     let started = Instant::now();
     loop {
         let order = app
@@ -59,9 +68,7 @@ pub async fn settled_row(app: &App, order_id: Uuid) -> Result<Order, Problem> {
             .await
             .map_err(refusals::database)?;
         match order {
-            Some(order) if order.status != Status::Reserved || started.elapsed() > ROW_PATIENCE => {
-                return Ok(order);
-            }
+            Some(order) if shows(&order) || started.elapsed() > ROW_PATIENCE => return Ok(order),
             None if started.elapsed() > ROW_PATIENCE => return Err(Problem::new(Code::NotFound)),
             _ => tokio::time::sleep(ROW_LOOK).await,
         }

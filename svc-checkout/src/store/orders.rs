@@ -185,11 +185,9 @@ impl OrderStore {
                 (places::BYTES, place)
             })
         });
-        futures::try_join!(
-            self.write(&self.insert_paid, rows),
-            self.write(&self.insert_ticket_place, places),
-        )?;
-        Ok(())
+        // The places first: whoever reads that the order is paid finds its tickets by their ids.
+        self.write(&self.insert_ticket_place, places).await?;
+        self.write(&self.insert_paid, rows).await
     }
 
     /// Orders that came to their end.

@@ -14,6 +14,8 @@ use crate::audit::report::Promise::{self, *};
 fn given_back() -> Sale {
     let mut sale = Sale::in_order();
     sale.step(1, Step::Released, 30 * SECOND);
+    let ticket = Some(sale.ticket(1));
+    sale.asked("release", "back-1", Some(order(1)), "ok", ticket);
     sale.level(5, 30 * SECOND, 1, 0);
     sale.step(6, Step::Reserved, 31 * SECOND);
     sale.asked("place", "key-6", None, "ok", Some(order(6)));
@@ -74,7 +76,7 @@ fn each_disorder_of_released_tickets_is_seen() {
         (
             "it is no ticket of the order",
             |s| s.entry(1, 3).released.as_mut().unwrap().ticket_id = Uuid::from_u128(9),
-            &[TicketsMatchOrders],
+            &[TicketsMatchOrders, NothingAnsweredIsLost],
         ),
         (
             "it is released twice",
@@ -82,6 +84,24 @@ fn each_disorder_of_released_tickets_is_seen() {
                 s.step(1, Step::Released, 34 * SECOND);
             },
             &[TicketsMatchOrders],
+        ),
+        (
+            "it is released twice, and its seat is sold twice",
+            |s| {
+                s.step(1, Step::Released, 34 * SECOND);
+                s.step(7, Step::Reserved, 35 * SECOND);
+                s.asked("place", "key-7", None, "ok", Some(order(7)));
+                s.level(7, 35 * SECOND, 3, -1);
+            },
+            &[TicketsMatchOrders, NeverOversold, StockAddsUp],
+        ),
+        (
+            "that another one was given back was answered and is lost",
+            |s| {
+                let other = Some(Uuid::from_u128(9));
+                s.asked("release", "x", Some(order(1)), "ok", other);
+            },
+            &[NothingAnsweredIsLost],
         ),
         (
             "its order is not paid",

@@ -114,7 +114,7 @@ impl Sale {
     }
 
     /// The ticket of an order.
-    fn ticket(&self, n: u128) -> Uuid {
+    pub(super) fn ticket(&self, n: u128) -> Uuid {
         let entries = self.ledger.orders.get(&order(n)).into_iter().flatten();
         let mut tickets = entries.flat_map(|entry| &entry.tickets);
         tickets
