@@ -26,7 +26,7 @@ use crate::streams::Watchers;
 const CATALOG: &str = "svc-catalog";
 const NGINX: &str = "nginx";
 const WARM_UP: Duration = Duration::from_secs(2);
-/// The stack is at rest when it takes less than a tenth of a core for as long.
+/// The stack is at rest when it takes less than a third of a core for as long: it always takes some.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 const LOOKS_AT_MOST: u32 = 60;
 
@@ -105,19 +105,23 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Waits until the stack is done with that which the new events make it do: its database brings them into order for a while.
 async fn until_at_rest(processes: &Processes) -> anyhow::Result<()> {
-    let used = || -> anyhow::Result<Duration> {
-        let sample = processes.sample()?;
-        let of_stack = sample.into_iter().filter(|(name, _)| name != ELSEWHERE);
-        Ok(of_stack.map(|(_, used)| used).sum())
-    };
+    let mut before = processes.sample()?;
+    let mut busy = String::new();
     for _ in 0..LOOKS_AT_MOST {
-        let before = used()?;
         tokio::time::sleep(LOOK_EVERY).await;
-        if used()? - before < LOOK_EVERY / 10 {
+        let now = processes.sample()?;
+        let used = now
+            .iter()
+            .filter(|(name, _)| name.as_str() != ELSEWHERE)
+            .map(|(name, now)| (name, now.saturating_sub(before[name])));
+        let used: Vec<_> = used.collect();
+        if used.iter().map(|(_, used)| *used).sum::<Duration>() < LOOK_EVERY / 3 {
             return Ok(());
         }
+        busy = format!("{used:.1?}");
+        before = now;
     }
-    anyhow::bail!("the stack does not come to rest")
+    anyhow::bail!("the stack does not come to rest: CPU in {LOOK_EVERY:?}: {busy}")
 }
 
 /// Those who ask, and for how long.
