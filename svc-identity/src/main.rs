@@ -37,7 +37,7 @@ fn main() -> ExitCode {
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "the next key is published and signs from {signs_from}")?;
                 if at_once {
-                    writeln!(out, "no other key is left")?;
+                    writeln!(out, "the keys that there were are gone")?;
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -72,8 +72,8 @@ impl Published for UserTopic {
     /// nobody: whoever hears of it, the sweeper after a crash as well, may take it for done. The claim goes while the row
     /// still has the address that leads to it.
     ///
-    /// Of a user who was never made there is nothing to say. A tombstone would be for ever: the claim of the address keeps
-    /// the id, and whoever registers the address next gets it.
+    /// Of a user who was never made there is nothing to say. A tombstone would be for ever: as long as the address is
+    /// claimed for the id, whoever registers the address gets it.
     async fn read(&self, id: Uuid) -> Result<Option<Known>, CqlError> {
         // Apart, as below: it would make the future of every change large.
         match Box::pin(self.moves.finish(id)).await? {

@@ -101,17 +101,22 @@ impl EmailClaims {
     }
 
     /// Claims the address for `holder`, who is a user already; whether it is his: not, when somebody else has it. One that
-    /// he has is claimed anew, so that nobody who is about to give the former claim back takes this one away.
+    /// he has is claimed anew, so that nobody who is about to give the former claim back takes this one away. It is no matter who
+    /// does that: many may be finishing the same change for him, and of those who claim at once one is told that it did.
     pub async fn take(
         &self,
         email: &EmailKey,
         holder: Uuid,
         now: Timestamp,
     ) -> Result<bool, CqlError> {
+        let before = self.find_newest(email).await?;
+        let mut found = before;
         let mut failure = CqlError::answer("an address that is neither claimed nor refused");
         for _ in 0..LWT_ATTEMPTS {
-            let tried = match self.find_newest(email).await? {
+            let tried = match found {
                 Some(claim) if claim.holder != holder => return Ok(false),
+                // It was claimed for him since this call began, which is what is wanted.
+                Some(_) if found != before => return Ok(true),
                 Some(claim) => {
                     let at = now.max(claim.at + Duration::from_millis(1));
                     let values = (to_cql(at), email.as_str(), holder, to_cql(claim.at));
@@ -127,8 +132,13 @@ impl EmailClaims {
                 Ok(false) => {}
                 Err(error) => failure = error,
             }
+            found = self.find_newest(email).await?;
         }
-        Err(failure)
+        match found {
+            Some(claim) if claim.holder != holder => Ok(false),
+            Some(_) if found != before => Ok(true),
+            _ => Err(failure),
+        }
     }
 
     /// Gives this one claim back, and no later one. On an error it may or may not be free; again is the same.

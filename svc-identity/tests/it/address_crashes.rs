@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use e2e::users::{fresh_email, id_of, register, sign_in};
 use e2e::{PASSWORD, Stack, User, eventually};
+use futures::future::join_all;
 use platform::clock::Timestamp;
 use platform::ids::new_id;
 use schemas::identity::{EmailChangeRequested, NoticeKind, SecurityNotice, UserSnapshot};
@@ -301,5 +302,27 @@ async fn who_wakes_up_late_gives_no_claim_back_that_was_made_since() -> anyhow::
     assert!(!claims.take(&key, new_id(), now).await?);
     claims.release_one(&key, second).await?;
     assert_eq!(claims.find_newest(&key).await?, None);
+    Ok(())
+}
+
+/// A click on a link, and again, and the sweeper: the same change is finished by many at once, and the address is claimed for all of them.
+#[tokio::test]
+async fn many_who_claim_an_address_for_its_user_at_once_all_have_it() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let claims = EmailClaims::new(Arc::new(database(&stack).await?)).await?;
+    for is_new in [true, false] {
+        let key = Email::parse(&fresh_email("claimed"))?.key();
+        let (holder, now) = (new_id(), Timestamp::now_millis());
+        if !is_new {
+            assert!(claims.take(&key, holder, now).await?);
+        }
+        let taken = join_all((0..24).map(|_| claims.take(&key, holder, now))).await;
+        for taken in taken {
+            assert!(taken?);
+        }
+        let claim = claims.find_newest(&key).await?.context("a claim")?;
+        assert_eq!(claim.holder, holder);
+        claims.release_one(&key, claim).await?;
+    }
     Ok(())
 }

@@ -20,7 +20,11 @@ const AT_ONCE: usize = 4;
 /// Runs until `stop`.
 pub async fn run(app: &App, stop: CancellationToken) {
     loop {
-        let pause = match round(app, &stop).await {
+        // What is dropped waits without a claim, or goes on by itself and is looked at again.
+        let Some(round) = stop.run_until_cancelled(round(app)).await else {
+            return;
+        };
+        let pause = match round {
             Ok(Round::Done) => EVERY,
             Ok(Round::ServerAway(reason)) => {
                 tracing::warn!(reason, "due messages wait");
@@ -43,7 +47,7 @@ enum Round {
     ServerAway(String),
 }
 
-async fn round(app: &App, stop: &CancellationToken) -> Result<Round, DeliveryError> {
+async fn round(app: &App) -> Result<Round, DeliveryError> {
     for bucket in 0..BUCKETS {
         let due = app.due.list(bucket, Timestamp::now()).await?;
         let mut work = stream::iter(due)
@@ -53,9 +57,6 @@ async fn round(app: &App, stop: &CancellationToken) -> Result<Round, DeliveryErr
         while let Some(looked) = work.next().await {
             if let Progress::ServerAway(reason) = looked? {
                 return Ok(Round::ServerAway(reason));
-            }
-            if stop.is_cancelled() {
-                return Ok(Round::Done);
             }
         }
     }
