@@ -20,22 +20,22 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::{ClientContext, TopicPartitionList};
 use schemas::dead::DeadLetter;
-use schemas::topics::dead_letter_topic;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::headers::RecordHeaders;
+use super::dead_letters::DeadLetters;
 use super::lane::{Begun, Lane};
+use super::membership::Membership;
 use super::producer::Producer;
-use crate::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
-use crate::clock::Timestamp;
+use crate::avro::{Datum, DecodeError, Registry, RegistryError};
 use crate::config::KafkaConfig;
-use crate::ids::derived_id;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// A leaving consumer gives the records in hand this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often to look whether the client is in its group.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What became of a record.
 #[derive(Debug)]
@@ -89,7 +89,13 @@ pub struct ConsumerSpec {
     /// Records of one partition that may be in hand at a time, at least 1: the order of the partition. With more it is
     /// the order of each key, and nobody may need another one.
     pub at_once: usize,
+    /// A client that is out of its group for longer is given up, and a new one joins.
+    pub out_at_most: Duration,
 }
+
+/// [`ConsumerSpec::out_at_most`] of services: longer than a session and what a rebalance takes, shorter than what people
+/// wait for a mail.
+pub const OUT_AT_MOST: Duration = Duration::from_secs(45);
 
 /// Why a consumer could not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,12 +117,17 @@ pub enum ConsumerError {
 type LaneId = (String, i32);
 type Work<'a> = Abortable<Pin<Box<dyn Future<Output = (LaneId, i64)> + Send + 'a>>>;
 
-/// Tells of the partitions that are taken away.
+/// Tells of the partitions that are taken away, and whether the client is in its group.
 struct Context {
     revoked: mpsc::UnboundedSender<LaneId>,
+    membership: Membership,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.membership.hear(statistics);
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -142,7 +153,45 @@ pub async fn run<H: Handler>(
         group: spec.group.clone(),
         source,
     };
+    let letters = DeadLetters {
+        group: spec.group.clone(),
+        personal: spec.personal,
+        producer: Producer::new(&kafka.brokers, &spec.group).map_err(failed)?,
+        encoder: registry.register_on::<DeadLetter>("dead").await?,
+    };
+    let run = Run {
+        registry,
+        handler: &*handler,
+        letters: &letters,
+        at_once: spec.at_once,
+        out_at_most: spec.out_at_most,
+    };
+    loop {
+        let (consumer, revoked) = joined(kafka, &spec).map_err(failed)?;
+        match run.lanes(&consumer, revoked, &stop).await {
+            End::Stopped => return Ok(()),
+            End::Out => {
+                metrics::counter!("consumer_clients_given_up_total", "group" => spec.group.clone())
+                    .increment(1);
+                tracing::error!(
+                    group = spec.group,
+                    out_for = ?spec.out_at_most,
+                    "the client does not come back to its group: a new one joins"
+                );
+                // To close it may take long, and nobody waits for it, not even the end of the process.
+                std::thread::spawn(move || drop(consumer));
+            }
+        }
+    }
+}
+
+/// A client that is about to join the group, and what is taken away from it.
+fn joined(
+    kafka: &KafkaConfig,
+    spec: &ConsumerSpec,
+) -> Result<(StreamConsumer<Context>, mpsc::UnboundedReceiver<LaneId>), KafkaError> {
     let mut config = super::client_config(&kafka.brokers, &spec.group);
+    Membership::ask(&mut config);
     config
         .set("group.id", &spec.group)
         .set("group.protocol", "classic")
@@ -158,24 +207,20 @@ pub async fn run<H: Handler>(
         .set("auto.commit.interval.ms", "1000")
         .set("fetch.wait.max.ms", "100");
     let (revoked, revocations) = mpsc::unbounded_channel();
-    let consumer: StreamConsumer<Context> = config
-        .create_with_context(Context { revoked })
-        .map_err(failed)?;
-    consumer.subscribe(&spec.topics).map_err(failed)?;
-    let letters = DeadLetters {
-        group: spec.group.clone(),
-        personal: spec.personal,
-        producer: Producer::new(&kafka.brokers, &spec.group).map_err(failed)?,
-        encoder: registry.register_on::<DeadLetter>("dead").await?,
-    };
-    let run = Run {
-        registry,
-        handler: &*handler,
-        letters: &letters,
-        at_once: spec.at_once,
-    };
-    run.lanes(&consumer, revocations, &stop).await;
-    Ok(())
+    let consumer: StreamConsumer<Context> = config.create_with_context(Context {
+        revoked,
+        membership: Membership::default(),
+    })?;
+    consumer.subscribe(&spec.topics)?;
+    Ok((consumer, revocations))
+}
+
+/// Why a client is used no more.
+enum End {
+    /// Asked to.
+    Stopped,
+    /// It is out of its group for too long.
+    Out,
 }
 
 struct Run<'a, H> {
@@ -183,6 +228,7 @@ struct Run<'a, H> {
     handler: &'a H,
     letters: &'a DeadLetters,
     at_once: usize,
+    out_at_most: Duration,
 }
 
 impl<H: Handler> Run<'_, H> {
@@ -191,12 +237,18 @@ impl<H: Handler> Run<'_, H> {
         consumer: &StreamConsumer<Context>,
         mut revoked: mpsc::UnboundedReceiver<LaneId>,
         stop: &CancellationToken,
-    ) {
+    ) -> End {
         let mut lanes: HashMap<LaneId, Lane> = HashMap::new();
         let mut work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
-        loop {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let end = loop {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => break End::Stopped,
+                _ = look.tick() => {
+                    if consumer.context().membership.out_for() > self.out_at_most {
+                        break End::Out;
+                    }
+                }
                 Some(id) = revoked.recv() => leave(consumer, &mut lanes, &id),
                 received = consumer.recv() => {
                     // They come while we wait for a record, which may be the first one of a partition that was taken
@@ -234,7 +286,7 @@ impl<H: Handler> Run<'_, H> {
                     set_paused(consumer, id, paused);
                 }
             }
-        }
+        };
         let drain = async {
             while let Some(settled) = work.next().await {
                 if let Ok((id, offset)) = settled {
@@ -244,6 +296,7 @@ impl<H: Handler> Run<'_, H> {
         };
         // What does not finish is handled again by the next member.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain).await;
+        end
     }
 
     /// Handles one record to its end: done or dead.
@@ -350,54 +403,5 @@ fn set_paused(consumer: &StreamConsumer<Context>, id: &LaneId, paused: bool) {
     };
     if let Err(error) = result {
         tracing::debug!(%error, topic = id.0, partition = id.1, paused, "lane");
-    }
-}
-
-struct DeadLetters {
-    group: String,
-    personal: bool,
-    producer: Producer,
-    encoder: Encoder<DeadLetter>,
-}
-
-impl DeadLetters {
-    async fn send(
-        &self,
-        message: &OwnedMessage,
-        reason: &str,
-    ) -> Result<(), super::producer::ProduceError> {
-        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        tracing::error!(topic, partition, offset, reason, "dead letter");
-        let now = Timestamp::now();
-        let letter = DeadLetter {
-            topic: topic.to_owned(),
-            partition,
-            offset,
-            reason: reason.to_owned(),
-            payload: message
-                .payload()
-                .filter(|_| !self.personal)
-                .map(<[u8]>::to_vec),
-            at: now.as_micros(),
-        };
-        let place = format!("{topic}/{partition}/{offset}");
-        let headers = RecordHeaders {
-            id: derived_id(uuid::Uuid::NAMESPACE_URL, &[&self.group, &place]),
-            record_name: <DeadLetter as schemas::Record>::NAME,
-            source: &format!("/{}", self.group),
-            subject: &place,
-            time: now,
-            traceparent: None,
-        };
-        let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
-        self.producer
-            .send_to(
-                &dead_letter_topic(topic, &self.group),
-                0,
-                &key,
-                headers.to_owned_headers(),
-                Some(&self.encoder.encode(&letter)),
-            )
-            .await
     }
 }

@@ -1,8 +1,10 @@
 //! Kafka as every service uses it: clients, topics, partitions, headers, a consumer loop.
 
 pub mod consumer;
+mod dead_letters;
 pub mod headers;
 mod lane;
+pub mod membership;
 pub mod partition;
 pub mod producer;
 pub mod table;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use platform::kafka::membership::Membership;
 use platform::kafka::{ReaderContext, client_config};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -24,6 +25,8 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The least that a broker allows by default: a dead owner is noticed after this time.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// A rebalance waits for members as long as [`MAX_POLL_INTERVAL`], and what the client says is some seconds old.
+const OUT_AT_MOST: Duration = Duration::from_secs(20);
 /// A transaction that its owner left open holds readers back no longer than this.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,10 +51,15 @@ pub enum RebalanceEvent {
 #[derive(Default)]
 pub struct GroupContext {
     events: Mutex<Vec<RebalanceEvent>>,
+    membership: Membership,
     closing: AtomicBool,
 }
 
-impl ClientContext for GroupContext {}
+impl ClientContext for GroupContext {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.membership.hear(statistics);
+    }
+}
 
 impl GroupContext {
     /// What was said since the last call.
@@ -66,6 +74,11 @@ impl GroupContext {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_empty()
+    }
+
+    /// Whether the member has been out of its group for longer than any rebalance takes: it would stay there for ever.
+    pub fn is_out(&self) -> bool {
+        self.membership.out_for() > OUT_AT_MOST
     }
 
     /// From now on the context answers the group by itself: the engine polls no more.
@@ -169,6 +182,7 @@ fn group_settings(config: &EngineConfig) -> ClientConfig {
         .set("isolation.level", "read_committed")
         .set("fetch.wait.max.ms", "10")
         .set("fetch.error.backoff.ms", "50");
+    Membership::ask(&mut settings);
     settings
 }
 
@@ -288,5 +302,6 @@ mod tests {
             assert_eq!(settings.get(name), Some(value), "{name}");
         }
         assert!(CALL_TIMEOUT < MAX_POLL_INTERVAL / 2);
+        assert!(MAX_POLL_INTERVAL + SESSION_TIMEOUT < OUT_AT_MOST);
     }
 }

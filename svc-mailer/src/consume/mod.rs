@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use platform::clock::Timestamp;
 use platform::cql::CqlError;
-use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, Outcome};
+use platform::kafka::consumer::{ConsumerSpec, Handler, Incoming, OUT_AT_MOST, Outcome};
 use platform::money::{Currency, CurrencyError, Money};
 use schemas::Micros;
 use schemas::topics::{
@@ -42,6 +42,7 @@ pub fn public_topics(at_once: usize) -> ConsumerSpec {
         ],
         personal: false,
         at_once,
+        out_at_most: OUT_AT_MOST,
     }
 }
 
@@ -56,6 +57,7 @@ pub fn personal_topics() -> ConsumerSpec {
         ],
         personal: true,
         at_once: 1,
+        out_at_most: OUT_AT_MOST,
     }
 }
 

@@ -1,12 +1,13 @@
 //! A topic and a consumer group of a test's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use e2e::eventually;
 use platform::config::KafkaConfig;
 use platform::ids::new_id;
-use platform::kafka::consumer::{self, ConsumerError, ConsumerSpec, Handler};
+use platform::kafka::consumer::{self, ConsumerError, ConsumerSpec, Handler, OUT_AT_MOST};
 use platform::kafka::{client_config, topics};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use schemas::topics::{Kind, Partitions, Topic};
@@ -70,11 +71,23 @@ impl Group {
         at_once: usize,
         handler: Arc<H>,
     ) -> Member {
+        self.join_within(world, OUT_AT_MOST, at_once, handler)
+    }
+
+    /// One that gives its client up when it is out of the group for longer.
+    pub(crate) fn join_within<H: Handler>(
+        &self,
+        world: &World,
+        out_at_most: Duration,
+        at_once: usize,
+        handler: Arc<H>,
+    ) -> Member {
         let spec = ConsumerSpec {
             group: self.topic.to_owned(),
             topics: vec![self.topic],
             personal: false,
             at_once,
+            out_at_most,
         };
         let (kafka, registry) = (self.kafka.clone(), world.registry.clone());
         let stop = CancellationToken::new();
@@ -84,6 +97,33 @@ impl Group {
                 async move { consumer::run(&kafka, &registry, spec, handler, stopped).await },
             );
         Member { stop, task }
+    }
+
+    /// A member that asks the group for news every 40 s only: as long as that, whoever wants to join waits for it.
+    pub(crate) fn deaf_member(&self) -> anyhow::Result<BaseConsumer> {
+        let deaf: BaseConsumer = client_config(&self.kafka.brokers, "svc-mailer-it")
+            .set("group.id", self.topic)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "45000")
+            .set("heartbeat.interval.ms", "40000")
+            .set("enable.auto.commit", "false")
+            .create()?;
+        deaf.subscribe(&[self.topic])?;
+        let began = Instant::now();
+        while deaf.assignment()?.count() == 0 {
+            anyhow::ensure!(began.elapsed() < DEADLINE, "the group gives no partitions");
+            drop(deaf.poll(Duration::from_millis(100)));
+        }
+        Ok(deaf)
+    }
+
+    /// The ids of those in the group, whatever it is doing.
+    pub(crate) fn members(&self) -> anyhow::Result<BTreeSet<String>> {
+        let asker: BaseConsumer = client_config(&self.kafka.brokers, "svc-mailer-it").create()?;
+        let groups = asker.fetch_group_list(Some(self.topic), BROKER_TIMEOUT)?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        Ok(members.map(|member| member.id().to_owned()).collect())
     }
 
     /// Waits until so many members share all partitions, and returns those of each by its id.

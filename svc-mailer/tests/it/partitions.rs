@@ -1,8 +1,9 @@
 //! What becomes of records when members of a group come and go: the consumer that all services share, here with
 //! several records of a partition in hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use e2e::eventually;
@@ -14,6 +15,8 @@ use tokio::sync::Semaphore;
 use crate::group::Group;
 use crate::records::{DEADLINE, World};
 
+/// Longer than the time between two things that the client says of itself.
+const SOON: Duration = Duration::from_secs(8);
 /// Records of one partition in hand at a time.
 const AT_ONCE: usize = 4;
 /// Every so many records one takes its time.
@@ -171,5 +174,35 @@ async fn a_partition_that_was_lent_with_much_to_do_is_read_on() -> anyhow::Resul
     Seen::open(&seen.others);
     Seen::open(&seen.slow);
     seen.wait_for(2 * RECORDS).await?;
+    member.stop().await
+}
+
+#[tokio::test]
+async fn a_client_that_stays_out_of_its_group_is_replaced() -> anyhow::Result<()> {
+    const RECORDS: usize = 10;
+    let world = World::new()?;
+    let group = Group::new(&world, 1).await?;
+    fill(&world, &group, 0, RECORDS).await?;
+
+    let deaf = group.deaf_member()?;
+    let alone = group.members()?;
+    let seen = Seen::new();
+    Seen::open(&seen.others);
+    Seen::open(&seen.slow);
+    let member = group.join_within(&world, SOON, AT_ONCE, Arc::clone(&seen));
+    let newcomers = async |than: BTreeSet<String>, what: &str| {
+        eventually(DEADLINE, what, async || {
+            let new: BTreeSet<_> = group.members()?.difference(&than).cloned().collect();
+            Ok((!new.is_empty()).then_some(new))
+        })
+        .await
+    };
+    let first = newcomers(alone.clone(), "the client to ask for its share").await?;
+    let known = alone.union(&first).cloned().collect();
+    newcomers(known, "another client in its place").await?;
+    assert_eq!(seen.handled().len(), 0, "there is no share yet");
+
+    drop(deaf);
+    seen.wait_for(RECORDS).await?;
     member.stop().await
 }

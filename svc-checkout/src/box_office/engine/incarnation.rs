@@ -120,6 +120,9 @@ impl<'a> Incarnation<'a> {
 
     /// One round: gather, rebalance, decide, commit.
     pub(super) fn turn(&mut self) -> Result<(), Exit> {
+        if self.consumer.context().is_out() {
+            return Err(Exit::Rebuild("out of the group for too long".into()));
+        }
         self.await_projector()?;
         let batch = self.gather()?;
         self.finish_takeover()?;
