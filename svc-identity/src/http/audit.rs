@@ -25,7 +25,7 @@ pub struct EntryOut {
     /// `cases-listed`, `customer-seen`, `denied`, `keys-rotated`, `keys-withdrawn`.
     #[schema(example = "roles-changed")]
     action: String,
-    /// Who did it; null for who is not signed in.
+    /// Who did it: who was signed in, or the user to whom a link in a mail was sent. Else null.
     #[schema(required = true)]
     actor_id: Option<Uuid>,
     /// Whom it is about; null when that is no user.

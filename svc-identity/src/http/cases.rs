@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::case_shapes::{CaseChangeIn, CaseIn, CaseOut, HeadOut, MessageIn, answer};
 use super::find;
-use super::staff::DESK;
+use super::staff::{DESK, Present};
 use crate::app::App;
 use crate::desk::Wanted;
 use crate::domain::NotAllowed;
@@ -106,7 +106,7 @@ async fn check_order(app: &App, user_id: Uuid, order_id: Uuid) -> Result<(), Pro
 pub async fn list_cases(
     State(app): State<App>,
     Client(client): Client,
-    caller: Caller,
+    Present(caller): Present,
     Query(query): Query<CasesIn>,
     PageAmong(page): PageAmong,
 ) -> Result<Json<Page<HeadOut>>, Problem> {
@@ -156,7 +156,7 @@ pub async fn list_cases(
 pub async fn show_case(
     State(app): State<App>,
     Client(client): Client,
-    caller: Caller,
+    Present(caller): Present,
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
     let case = app.desk.cases.find(id).await?.ok_or(Code::NotFound)?;
@@ -190,7 +190,7 @@ pub async fn show_case(
 pub async fn change_case(
     State(app): State<App>,
     Client(client): Client,
-    caller: Caller,
+    Present(caller): Present,
     Path(id): Path<Uuid>,
     if_match: Option<IfMatch>,
     Json(wanted): Json<CaseChangeIn>,
@@ -239,7 +239,7 @@ pub async fn change_case(
 pub async fn write_message(
     State(app): State<App>,
     Client(client): Client,
-    caller: Caller,
+    Present(caller): Present,
     Path(id): Path<Uuid>,
     Json(wanted): Json<MessageIn>,
 ) -> Result<impl IntoResponse, Problem> {

@@ -148,19 +148,7 @@ pub async fn erase_me(
     caller: Caller,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
-    let session = app.sessions.find_by_token(caller.token_id).await?;
-    let now = Timestamp::now();
-    let erased = app.accounts.erase(caller.user_id, |account| {
-        let is_fresh = |session: &Session| session.is_fresh(account.epoch, now);
-        if !session.as_ref().is_some_and(is_fresh) {
-            return Err(Problem::new(Code::Unauthenticated)
-                .detail("sign in again, and repeat this within 15 minutes"));
-        }
-        super::check_version(if_match.as_ref(), account)
-    });
-    let deed = Deed::own(caller.user_id, Action::Erased, client);
-    app.trail.around(deed, erased).await?;
-    Ok(StatusCode::NO_CONTENT)
+    super::own_erasure::erase_own(&app, &caller, client, if_match).await
 }
 
 /// Ask for another address

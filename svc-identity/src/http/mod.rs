@@ -8,6 +8,7 @@ pub mod export;
 pub mod keys;
 pub mod mail_links;
 pub mod me;
+mod own_erasure;
 pub mod service_tokens;
 pub mod sessions;
 pub mod staff;

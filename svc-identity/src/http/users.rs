@@ -224,7 +224,7 @@ pub async fn patch(
 
 /// Erase a user
 ///
-/// For good, and everywhere, as `DELETE /v1/users/me` does.
+/// For good, and everywhere, as `DELETE /v1/users/me` does; oneself, under the same condition.
 #[utoipa::path(
     operation_id = "erase_user",
     delete, path = "/v1/users/{id}", tag = "users", security(("bearer" = [])),
@@ -248,6 +248,9 @@ pub async fn erase(
     Path(id): Path<Uuid>,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
+    if id == admin.user_id {
+        return super::own_erasure::erase_own(&app, &admin, client, if_match).await;
+    }
     let may = |account: &Account| super::check_version(if_match.as_ref(), account);
     let deed = Deed::by(admin.user_id, Action::Erased, id, client);
     app.trail.around(deed, app.accounts.erase(id, may)).await?;
@@ -257,7 +260,7 @@ pub async fn erase(
 /// Say what a user may do
 ///
 /// Where the roles change, every refresh token of the user is dead at once: the user signs in again. Access tokens that
-/// are out keep the roles that they were issued with, for 15 minutes at most.
+/// are out keep the roles that they were issued with, for 15 minutes at most; but staff who are staff no more may do nothing here.
 #[utoipa::path(
     put, path = "/v1/users/{id}/roles", tag = "users", security(("bearer" = [])),
     params(

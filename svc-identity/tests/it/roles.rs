@@ -95,6 +95,48 @@ async fn nobody_makes_himself_an_admin() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Else whoever was an admin could make himself one again, as long as the token lives.
+#[tokio::test]
+async fn staff_that_are_staff_no_more_are_refused_at_once() -> anyhow::Result<()> {
+    let stack = Stack::from_env();
+    let root = stack.admin_token().await?;
+    let calls_of = async |user: &User| {
+        let get = |path: String| stack.identity().get(path).token(&user.token).send();
+        let answers = [
+            put(&stack, &user.token, user, "*", json!(["admin"])).await?,
+            get("/v1/users".to_owned()).await?,
+            get("/v1/audit".to_owned()).await?,
+            get(format!("/v1/support/customers/{}", user.id)).await?,
+        ];
+        anyhow::Ok(answers)
+    };
+
+    let demoted = stack.user(&[Role::Admin, Role::Support]).await?;
+    let own = format!("/v1/users/{}", demoted.id);
+    let known = stack.identity().get(&own).token(&demoted.token);
+    known.send().await?.expect(200)?;
+    put(&stack, &root, &demoted, "*", json!(["customer"]))
+        .await?
+        .expect(200)?;
+    for answer in calls_of(&demoted).await? {
+        answer.expect_problem(403, "forbidden")?;
+    }
+
+    let erased = stack.user(&[Role::Admin]).await?;
+    let path = format!("/v1/users/{}", erased.id);
+    stack
+        .identity()
+        .delete(path)
+        .token(&root)
+        .send()
+        .await?
+        .expect(204)?;
+    for answer in calls_of(&erased).await? {
+        answer.expect_problem(403, "forbidden")?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_change_starts_from_the_version_that_its_author_saw() -> anyhow::Result<()> {
     let stack = Stack::from_env();
