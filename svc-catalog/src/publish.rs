@@ -196,12 +196,17 @@ fn inventory(event: &Event) -> Option<EventInventory> {
         status: status(event.status),
         organizer_id: event.organizer_id,
         currency: event.currency()?.to_string(),
-        ticket_types: event.ticket_types.iter().map(sold_ticket_type).collect(),
+        ticket_types: event
+            .ticket_types
+            .iter()
+            .map(|ticket_type| sold_ticket_type(ticket_type, event.details.ends_at))
+            .collect(),
         attendance_releases_seat: event.details.attendance_releases_seat.then_some(true),
     })
 }
 
-fn sold_ticket_type(ticket_type: &TicketType) -> TicketTypeInventory {
+/// A sale ends with its event at the latest.
+fn sold_ticket_type(ticket_type: &TicketType, event_ends_at: Timestamp) -> TicketTypeInventory {
     let terms = &ticket_type.terms;
     TicketTypeInventory {
         ticket_type_id: ticket_type.id,
@@ -211,7 +216,7 @@ fn sold_ticket_type(ticket_type: &TicketType) -> TicketTypeInventory {
         quantity: terms.quantity,
         max_per_buyer: terms.max_per_buyer,
         sale_starts_at: terms.sale_starts_at.map(Timestamp::as_micros),
-        sale_ends_at: terms.sale_ends_at.map(Timestamp::as_micros),
+        sale_ends_at: Some(terms.sale_ends_at.unwrap_or(event_ends_at).as_micros()),
     }
 }
 

@@ -97,9 +97,13 @@ fn without_repetition(mut beginnings: Vec<String>) -> Vec<String> {
     beginnings
 }
 
-/// A name as it is compared as a whole: `Saint-Étienne` and `saint  etienne` are the same.
+/// A name as it is compared as a whole: `Saint-Étienne` and `saint  etienne` are the same. One without a letter or digit is as
+/// it was written: 🎸 is not 🎻.
 pub(super) fn phrase(name: &str) -> String {
-    words(name).join(" ")
+    match words(name).join(" ") {
+        folded if folded.is_empty() => name.trim().to_owned(),
+        folded => folded,
+    }
 }
 
 /// Hands over the words by which `event` is found; some come more than once.
@@ -167,6 +171,16 @@ mod tests {
             assert_ne!(search(other), jazz, "{other}");
         }
         assert_eq!(search("a ab b").beginnings, ["ab", "b"]);
+    }
+
+    #[test]
+    fn names_are_compared_as_people_read_them() {
+        for (one, same) in [("Saint-Étienne", "saint  etienne"), (" 🎸", "🎸 ")] {
+            assert_eq!(phrase(one), phrase(same));
+        }
+        for (one, other) in [("🎸", "🎻"), ("??", "!!!"), ("Rock", "Rock 2")] {
+            assert_ne!(phrase(one), phrase(other));
+        }
     }
 
     #[test]

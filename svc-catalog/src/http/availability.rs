@@ -38,7 +38,7 @@ pub struct TypeAvailabilityOut {
     held: i64,
     /// Paid.
     sold: i64,
-    /// Can be bought now.
+    /// Neither held nor sold. Whether they are on sale now, the event and the ticket type say.
     available: i64,
 }
 

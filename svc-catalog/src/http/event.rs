@@ -38,7 +38,7 @@ pub struct EventIn {
     description: String,
     /// Place.
     venue: VenueIo,
-    /// Start, within ten years from now. Kept to the millisecond. No time that clocks in `time_zone` skip.
+    /// Start, not later than ten years from now. Kept to the millisecond. No time that clocks in `time_zone` skip.
     #[schema(value_type = Timestamp)]
     starts_at: Moment,
     /// End, after the start and at most 366 days later. No time that clocks in `time_zone` skip.

@@ -5,7 +5,7 @@ use e2e::users::id_of;
 use e2e::wait::SOON;
 use e2e::{Role, SeenRecord, Stack, TicketType, eventually};
 use platform::kafka::partition_of;
-use schemas::catalog::{EventInventory, EventSnapshot, EventStatus};
+use schemas::catalog::{EventInventory, EventSnapshot, EventStatus, TicketTypeInventory};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -95,6 +95,9 @@ async fn records_say_what_the_event_is() -> anyhow::Result<()> {
         inventory.currency == "EUR" && inventory.event_id == id,
         "{inventory:?}"
     );
+    // None was said for the sale, so it ends with the event.
+    let ends = |told: &TicketTypeInventory| told.sale_ends_at == Some(snapshot.ends_at);
+    ensure!(inventory.ticket_types.iter().all(ends), "{inventory:?}");
     let sold: Vec<_> = inventory
         .ticket_types
         .iter()
