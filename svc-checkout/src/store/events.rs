@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
+use moka::future::Cache;
 use platform::clock::Timestamp;
 use platform::cql::{self, CqlError};
 use scylla::DeserializeRow;
@@ -49,6 +49,20 @@ struct EventRow {
     venue_name: String,
     venue_city: String,
     venue_address: String,
+}
+
+/// Why there is nothing to remember.
+#[derive(Debug, Clone)]
+enum Unread {
+    /// Its snapshot has not arrived yet. That is not remembered.
+    Missing,
+    Cql(CqlError),
+}
+
+impl From<CqlError> for Unread {
+    fn from(error: CqlError) -> Self {
+        Unread::Cql(error)
+    }
 }
 
 /// Reads and writes events.
@@ -105,7 +119,7 @@ impl EventStore {
             version,
         );
         self.session.execute_unpaged(&self.insert, values).await?;
-        self.remembered.invalidate(&event_id);
+        self.remembered.invalidate(&event_id).await;
         Ok(())
     }
 
@@ -114,30 +128,31 @@ impl EventStore {
         self.session
             .execute_unpaged(&self.delete, (event_id,))
             .await?;
-        self.remembered.invalidate(&event_id);
+        self.remembered.invalidate(&event_id).await;
         Ok(())
     }
 
-    /// The event with this id, as it was at most a second ago.
+    /// The event with this id, as it was at most a second ago. Those who ask at once share one read.
     async fn find(&self, event_id: Uuid) -> Result<Option<Arc<EventInfo>>, CqlError> {
-        if let Some(event) = self.remembered.get(&event_id) {
-            return Ok(Some(event));
+        let read = self.remembered.try_get_with(event_id, self.read(event_id));
+        match read.await.map_err(Arc::unwrap_or_clone) {
+            Ok(event) => Ok(Some(event)),
+            Err(Unread::Missing) => Ok(None),
+            Err(Unread::Cql(error)) => Err(error),
         }
+    }
+
+    async fn read(&self, event_id: Uuid) -> Result<Arc<EventInfo>, Unread> {
         let row = cql::first_row::<EventRow>(&self.session, &self.select, (event_id,)).await?;
-        let event = row.map(|row| {
-            Arc::new(EventInfo {
-                name: row.name,
-                starts_at: Timestamp::from_micros(row.starts_at),
-                time_zone: row.time_zone,
-                venue_name: row.venue_name,
-                venue_city: row.venue_city,
-                venue_address: row.venue_address,
-            })
-        });
-        if let Some(event) = &event {
-            self.remembered.insert(event_id, Arc::clone(event));
-        }
-        Ok(event)
+        let row = row.ok_or(Unread::Missing)?;
+        Ok(Arc::new(EventInfo {
+            name: row.name,
+            starts_at: Timestamp::from_micros(row.starts_at),
+            time_zone: row.time_zone,
+            venue_name: row.venue_name,
+            venue_city: row.venue_city,
+            venue_address: row.venue_address,
+        }))
     }
 
     /// The events of those orders that have tickets.
