@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run down clean status tail test flash-sale proof growth bench bench-catalog bench-crowd bench-mails load fmt lint
+.PHONY: help run down clean status tail test flash-sale proof growth bench bench-catalog bench-crowd bench-log bench-mails load fmt lint
 
 STACK_COMMAND := infra/local/stack
 comma := ,
@@ -112,6 +112,17 @@ bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=1
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
 	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-catalog \
 		--events $(events) --clients $(clients) --seconds $(seconds) --streams $(streams)
+
+bench-log: export STACK := bench-log
+bench-log: export STACK_OFFSET := 22000
+bench-log: seconds ?= 8
+bench-log: runs ?= 3
+bench-log: ## what one ordered log allows, by partitions, producers and clients, into docs/LOG.md: make bench-log [seconds=8] [runs=3]
+	cargo build --release --workspace --bins
+	$(STACK_COMMAND) clean
+	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \
+	$(STACK_COMMAND) up && $(STACK_COMMAND) exec $(BINARIES)/bench-log --seconds $(seconds) --runs $(runs) \
+		--called 'make bench-log$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))' --report docs/LOG.md
 
 bench-crowd: export STACK := bench-crowd
 bench-crowd: export STACK_OFFSET := 22000

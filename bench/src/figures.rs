@@ -16,6 +16,15 @@ pub struct Plan {
     pub runs: usize,
 }
 
+impl Plan {
+    /// Java compiles what it runs often: the first minute of a server is not its speed.
+    pub const HEAT_UP: Self = Self {
+        warm_up: Duration::from_secs(60),
+        measured: Duration::from_secs(1),
+        runs: 1,
+    };
+}
+
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {

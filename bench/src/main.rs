@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bench::ceiling_program;
 use bench::cpu::Processes;
 use bench::figures::{Plan, Run};
 use bench::identity;
@@ -21,12 +22,6 @@ use platform::clock::Timestamp;
 const SEATS: u32 = 1_000_000;
 /// Of [`Scene::Events`].
 const MANY_EVENTS: usize = 100;
-/// Java compiles what it runs often: the first minute of a server is not its speed.
-const HEAT_UP: Plan = Plan {
-    warm_up: Duration::from_secs(60),
-    measured: Duration::from_secs(1),
-    runs: 1,
-};
 
 /// Orders per second, at the service, through the gateway and at most; and sign-ins
 #[derive(Parser)]
@@ -158,7 +153,7 @@ impl Bench {
             organizer,
         };
         println!("bench: heating up");
-        bench.plan = HEAT_UP;
+        bench.plan = Plan::HEAT_UP;
         bench.buy(Scene::Gateway, most).await?;
         bench.plan = plan;
         Ok(bench)
@@ -167,7 +162,9 @@ impl Bench {
     /// All runs of one scene.
     async fn measure(&mut self, scene: Scene, clients: usize) -> anyhow::Result<Vec<Run>> {
         if scene == Scene::Ceiling {
-            return self.ceiling(clients);
+            let runs = ceiling_program::run(self.plan, clients, &[])?;
+            runs.iter().for_each(|run| tell(scene, run));
+            return Ok(runs);
         }
         let mut runs = Vec::with_capacity(self.plan.runs);
         for _ in 0..self.plan.runs {
@@ -207,29 +204,6 @@ impl Bench {
         .await?;
         tell(scene, &run);
         Ok(run)
-    }
-
-    /// Runs the program `ceiling`, which lies beside this one.
-    fn ceiling(&self, clients: usize) -> anyhow::Result<Vec<Run>> {
-        let program = std::env::current_exe()?.with_file_name("ceiling");
-        let said = Command::new(&program)
-            .args(["--clients", &clients.to_string()])
-            .args(["--runs", &self.plan.runs.to_string()])
-            .args(["--seconds", &self.plan.measured.as_secs().to_string()])
-            .args(["--warm-up", &self.plan.warm_up.as_secs().to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("start {}", program.display()))?;
-        ensure!(said.status.success(), "the ceiling failed");
-        let runs: Vec<Run> = String::from_utf8(said.stdout)?
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .context("what the ceiling says")?;
-        for run in &runs {
-            tell(Scene::Ceiling, run);
-        }
-        Ok(runs)
     }
 }
 

@@ -15,7 +15,7 @@ use schemas::Record as _;
 use schemas::checkout::PlaceOrder;
 
 use crate::kafka::CLIENT_ID;
-use crate::order::{Order, Show};
+use crate::order::Order;
 use crate::place::COMMANDS;
 use crate::records::{Encoders, SOURCE};
 
@@ -23,7 +23,7 @@ use crate::records::{Encoders, SOURCE};
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Hands an order on when the broker has its command.
-struct HandOn(Sender<Order>);
+struct HandOn(Vec<Sender<Order>>);
 
 impl ClientContext for HandOn {}
 
@@ -33,7 +33,10 @@ impl ProducerContext<NoCustomPartitioner> for HandOn {
     fn delivery(&self, result: &DeliveryResult<'_>, order: Box<Order>) {
         match result {
             // Nobody there: the ledger has failed and says so itself.
-            Ok(_) => drop(self.0.send(*order)),
+            Ok(_) => {
+                let partition = usize::try_from(order.show.partition).unwrap_or(0);
+                drop(self.0[partition % self.0.len()].send(*order));
+            }
             Err((error, _)) => eprintln!("ceiling: command not delivered: {error}"),
         }
     }
@@ -43,17 +46,14 @@ impl ProducerContext<NoCustomPartitioner> for HandOn {
 pub(crate) struct Commands {
     producer: ThreadedProducer<HandOn>,
     encoders: Arc<Encoders>,
-    /// What is sold.
-    pub(crate) show: Show,
 }
 
 impl Commands {
-    /// Orders go to `next` once their command is on the topic.
+    /// Orders go to `ledgers` once their command is on the topic: there is one for all partitions, or one for each.
     pub(crate) fn new(
         config: &KafkaConfig,
-        show: Show,
         encoders: Arc<Encoders>,
-        next: Sender<Order>,
+        ledgers: Vec<Sender<Order>>,
     ) -> Result<Self, KafkaError> {
         let producer = client_config(&config.brokers, CLIENT_ID)
             .set("enable.idempotence", "true")
@@ -61,18 +61,14 @@ impl Commands {
             .set("linger.ms", "0")
             .set("max.in.flight.requests.per.connection", "1")
             .set("delivery.timeout.ms", "5000")
-            .create_with_context(HandOn(next))?;
-        Ok(Self {
-            producer,
-            encoders,
-            show,
-        })
+            .create_with_context(HandOn(ledgers))?;
+        Ok(Self { producer, encoders })
     }
 
     /// Sends the command of an order.
     pub(crate) fn send(&self, order: Order) -> Result<(), KafkaError> {
-        let payload = self.encoders.command(&self.show, &order);
-        let key = self.show.event_id.to_string();
+        let payload = self.encoders.command(&order);
+        let key = order.show.event_id.to_string();
         let headers = RecordHeaders {
             id: order.command_id,
             record_name: PlaceOrder::NAME,
@@ -81,8 +77,9 @@ impl Commands {
             time: Timestamp::now(),
             traceparent: Some(TRACEPARENT),
         };
+        let partition = order.show.partition;
         let record = BaseRecord::with_opaque_to(COMMANDS.name, Box::new(order))
-            .partition(self.show.partition)
+            .partition(partition)
             .key(&key)
             .payload(&payload)
             .headers(headers.to_owned_headers());

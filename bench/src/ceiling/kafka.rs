@@ -65,10 +65,10 @@ pub(crate) fn transactional_producer(
     Ok(producer)
 }
 
-/// A member of a group, whose metadata the transactions need to send their offsets.
-pub(crate) fn group_member(config: &KafkaConfig) -> Result<BaseConsumer, KafkaError> {
+/// The member `name` of a group of its own, whose metadata the transactions need to send their offsets.
+pub(crate) fn group_member(config: &KafkaConfig, name: &str) -> Result<BaseConsumer, KafkaError> {
     client_config(&config.brokers, CLIENT_ID)
-        .set("group.id", GROUP)
+        .set("group.id", format!("{GROUP}-{name}"))
         .set("group.protocol", "classic")
         .set("group.instance.id", CLIENT_ID)
         .set("partition.assignment.strategy", "cooperative-sticky")

@@ -1,5 +1,6 @@
 //! All orders that wait, in one transaction after the other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -33,21 +34,21 @@ pub(crate) struct Ledger {
     producer: TransactionalProducer,
     member: BaseConsumer,
     encoders: Arc<Encoders>,
-    show: Show,
     /// As long as a real one.
     owner: String,
-    orders: i64,
+    /// Orders so far, by partition.
+    orders: HashMap<i32, i64>,
     batches: i64,
 }
 
 impl Ledger {
-    /// Joins the group. Blocks.
+    /// Joins a group of this name. Blocks.
     pub(crate) fn open(
         config: &KafkaConfig,
-        show: Show,
+        name: &str,
         encoders: Arc<Encoders>,
     ) -> anyhow::Result<Self> {
-        let member = group_member(config)?;
+        let member = group_member(config, name)?;
         member.subscribe(&[COMMANDS.name])?;
         let began = Instant::now();
         while member.assignment()?.count() == 0 {
@@ -63,9 +64,8 @@ impl Ledger {
             producer: transactional_producer(config)?,
             member,
             encoders,
-            show,
             owner: format!("svc-{CLIENT_ID}-1-{}", new_id()),
-            orders: 0,
+            orders: HashMap::new(),
             batches: 0,
         })
     }
@@ -82,6 +82,7 @@ impl Ledger {
                 Ok(first) => {
                     let mut batch = vec![first];
                     batch.extend(waiting.try_iter().take(MAX_BATCH - 1));
+                    batch.sort_by_key(|order| order.show.partition);
                     self.commit(&mut batch)?;
                     if committed.unbounded_send(batch).is_err() {
                         return Ok(());
@@ -100,27 +101,19 @@ impl Ledger {
         for order in &mut *batch {
             order.reserved_at = now;
         }
-        self.orders += i64::try_from(batch.len())?;
         self.batches += 1;
-        let books = Books {
-            owner: &self.owner,
-            orders: self.orders,
-            batches: self.batches,
-            now,
-        };
 
         self.producer.begin_transaction()?;
-        for order in &*batch {
-            self.produce(&self.encoders.reserved(&self.show, order))?;
-        }
-        for output in self.encoders.event(&self.show, &books) {
-            self.produce(&output)?;
-        }
-        for order in &*batch {
-            self.produce(&self.encoders.hold(&self.show, order))?;
-        }
-        for output in self.encoders.end(batch, &books) {
-            self.produce(&output)?;
+        let mut offsets = TopicPartitionList::new();
+        for orders in batch.chunk_by(|a, b| a.show.partition == b.show.partition) {
+            let Some(Order { show, .. }) = orders.first() else {
+                continue;
+            };
+            let count = self.orders.entry(show.partition).or_default();
+            *count += i64::try_from(orders.len())?;
+            let count = *count;
+            self.produce_all(show, orders, count, now)?;
+            offsets.add_partition_offset(COMMANDS.name, show.partition, Offset::Offset(count))?;
         }
         // A commit with something in flight polls 100 ms at a time.
         let began = Instant::now();
@@ -131,20 +124,44 @@ impl Ledger {
             std::thread::sleep(DELIVERY_LOOK);
         }
         self.producer.context().check()?;
-        let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(
-            COMMANDS.name,
-            self.show.partition,
-            Offset::Offset(self.orders),
-        )?;
         self.producer
             .send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT)?;
         Ok(self.producer.commit_transaction(CALL_TIMEOUT)?)
     }
 
-    fn produce(&self, output: &Output) -> anyhow::Result<()> {
+    /// Everything that a transaction says of one partition, where there are `count` orders now.
+    fn produce_all(
+        &self,
+        show: &Show,
+        orders: &[Order],
+        count: i64,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let books = Books {
+            owner: &self.owner,
+            orders: count,
+            batches: self.batches,
+            now,
+        };
+        let produce = |output: &Output| self.produce(show.partition, output);
+        for order in orders {
+            produce(&self.encoders.reserved(order))?;
+        }
+        for output in self.encoders.event(show, &books) {
+            produce(&output)?;
+        }
+        for order in orders {
+            produce(&self.encoders.hold(order))?;
+        }
+        for output in self.encoders.end(orders, &books) {
+            produce(&output)?;
+        }
+        Ok(())
+    }
+
+    fn produce(&self, partition: i32, output: &Output) -> anyhow::Result<()> {
         let mut record = BaseRecord::to(output.topic)
-            .partition(self.show.partition)
+            .partition(partition)
             .key(&output.key)
             .payload(&output.payload);
         if let Some(headers) = &output.headers {

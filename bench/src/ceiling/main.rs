@@ -57,6 +57,15 @@ struct Arguments {
     /// Seconds of load before each measurement
     #[arg(long, default_value_t = 3)]
     warm_up: u64,
+    /// Partitions, with an event in each; without it one event in one of as many as the stack has
+    #[arg(long)]
+    partitions: Option<i32>,
+    /// A transactional producer for each partition, in the place of one for all
+    #[arg(long, requires = "partitions")]
+    producer_per_partition: bool,
+    /// Nothing goes to the database: an order counts when it is committed
+    #[arg(long)]
+    without_rows: bool,
 }
 
 #[tokio::main]
@@ -72,7 +81,10 @@ async fn main() -> ExitCode {
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let processes = Processes::of_stack()?;
-    let place = Place::from_env()?;
+    let mut place = Place::from_env()?;
+    if let Some(partitions) = arguments.partitions {
+        place.kafka.event_partitions = partitions;
+    }
     place.create().await?;
     let plan = Plan {
         warm_up: Duration::from_secs(arguments.warm_up),
@@ -80,7 +92,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         runs: arguments.runs,
     };
     for _ in 0..plan.runs {
-        let run = run(&place, arguments.clients, plan, &processes).await?;
+        let run = run(&place, arguments, plan, &processes).await?;
         println!("{}", serde_json::to_string(&run)?);
         std::io::stdout().flush()?;
     }
@@ -90,42 +102,63 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
 /// One run, with clients of Kafka of its own.
 async fn run(
     place: &Place,
-    clients: usize,
+    arguments: &Arguments,
     plan: Plan,
     processes: &Processes,
 ) -> anyhow::Result<Run> {
     let registry = Registry::new(place.kafka.schema_registry_url.as_str())?;
     let encoders = Arc::new(Encoders::register(&registry).await?);
-    let show = Show::new(place.kafka.event_partitions);
+    let partitions = place.kafka.event_partitions;
+    let shows = match arguments.partitions {
+        Some(_) => Show::everywhere(partitions),
+        None => vec![Show::anywhere(partitions)],
+    };
     let meter = Arc::new(Meter::new()?);
-    let rows = Arc::new(Rows::new(&place.cql).await?);
+    let rows = match arguments.without_rows {
+        true => None,
+        false => Some(Rows::new(&place.cql).await?),
+    };
 
-    let (sent, to_decide) = std::sync::mpsc::channel();
     let (committed, to_write) = mpsc::unbounded();
-    let commands = Arc::new(Commands::new(
-        &place.kafka,
-        show,
-        Arc::clone(&encoders),
-        sent,
-    )?);
-    let ledger = Ledger::open(&place.kafka, show, encoders)?;
-    let ledger = std::thread::Builder::new()
-        .name("ledger".into())
-        .spawn(move || ledger.run(&to_decide, &committed))?;
-    let (last, writing) = rows.follow(to_write, Arc::clone(&commands), Arc::clone(&meter), clients);
+    let ledgers = match arguments.producer_per_partition {
+        true => shows.len(),
+        false => 1,
+    };
+    let mut senders = Vec::with_capacity(ledgers);
+    let mut threads = Vec::with_capacity(ledgers);
+    for number in 0..ledgers {
+        let (sent, to_decide) = std::sync::mpsc::channel();
+        senders.push(sent);
+        let ledger = Ledger::open(&place.kafka, &number.to_string(), Arc::clone(&encoders))?;
+        let committed = committed.clone();
+        let thread = std::thread::Builder::new().name(format!("ledger-{number}"));
+        threads.push(thread.spawn(move || ledger.run(&to_decide, &committed))?);
+    }
+    drop(committed);
+    let commands = Arc::new(Commands::new(&place.kafka, encoders, senders)?);
+    let clients = arguments.clients;
+    let (last, writing) = Rows::follow(
+        rows,
+        to_write,
+        Arc::clone(&commands),
+        Arc::clone(&meter),
+        clients,
+    );
 
-    for _ in 0..clients {
-        commands.send(Order::new(&show, new_id()))?;
+    for show in shows.iter().cycle().take(clients) {
+        commands.send(Order::new(*show, new_id()))?;
     }
     let measured = meter.measure(clients, plan, processes).await?;
     let all_written = timeout(LAST_ORDERS_WITHIN, last.cancelled()).await;
     last.cancel();
     writing.await?;
-    // The last sender of commands: without it the ledger ends.
+    // The last sender of commands: without it the ledgers end.
     drop(commands);
-    tokio::task::spawn_blocking(move || ledger.join())
-        .await?
-        .map_err(|_| anyhow::anyhow!("the ledger panicked"))??;
+    for thread in threads {
+        tokio::task::spawn_blocking(move || thread.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("a ledger panicked"))??;
+    }
     all_written.context("some of the last orders were not written")?;
     Ok(Run {
         failures: meter.failures(),

@@ -1,5 +1,7 @@
 //! What is sold, and one sale of it.
 
+use std::collections::BTreeMap;
+
 use platform::clock::Timestamp;
 use platform::ids::{derived_id, new_id};
 use platform::kafka::partition_of;
@@ -18,7 +20,7 @@ const HOLD_US: i64 = 600 * 1_000_000;
 /// Bytes of an order's id that are the event's.
 const EVENT_BYTES: usize = 5;
 
-/// The one hot event.
+/// An event that is sold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Show {
     /// Event.
@@ -30,8 +32,8 @@ pub(crate) struct Show {
 }
 
 impl Show {
-    /// A new one.
-    pub(crate) fn new(partitions: i32) -> Self {
+    /// A new one, in whichever partition it comes to lie.
+    pub(crate) fn anywhere(partitions: i32) -> Self {
         let event_id = new_id();
         Self {
             event_id,
@@ -39,11 +41,23 @@ impl Show {
             partition: partition_of(event_id, partitions),
         }
     }
+
+    /// A new one in each partition.
+    pub(crate) fn everywhere(partitions: i32) -> Vec<Self> {
+        let mut shows = BTreeMap::new();
+        while shows.len() < usize::try_from(partitions).unwrap_or(0) {
+            let show = Self::anywhere(partitions);
+            shows.insert(show.partition, show);
+        }
+        shows.into_values().collect()
+    }
 }
 
 /// One ticket for one buyer.
 #[derive(Debug)]
 pub(crate) struct Order {
+    /// What for.
+    pub(crate) show: Show,
     /// Names the wish.
     pub(crate) command_id: Uuid,
     /// Order.
@@ -61,11 +75,12 @@ pub(crate) struct Order {
 impl Order {
     /// The next one of a buyer. As in the box office its id begins with the event's, and so do the ids of all that
     /// are written together.
-    pub(crate) fn new(show: &Show, user_id: Uuid) -> Self {
+    pub(crate) fn new(show: Show, user_id: Uuid) -> Self {
         let command_id = new_id();
         let mut id = derived_id(command_id, &["order"]).into_bytes();
         id[..EVENT_BYTES].copy_from_slice(&show.event_id.as_bytes()[16 - EVENT_BYTES..]);
         Self {
+            show,
             command_id,
             id: Uuid::from_bytes(id),
             user_id,

@@ -34,7 +34,7 @@ pub(crate) struct Output {
 pub(crate) struct Books<'a> {
     /// Who writes them.
     pub(crate) owner: &'a str,
-    /// Orders so far: the stock that is held, and the offset of the next command.
+    /// Orders so far in this partition: the stock that is held, and the offset of the next command.
     pub(crate) orders: i64,
     /// Batches so far.
     pub(crate) batches: i64,
@@ -68,7 +68,8 @@ impl Encoders {
     }
 
     /// The wish for an order.
-    pub(crate) fn command(&self, show: &Show, order: &Order) -> Vec<u8> {
+    pub(crate) fn command(&self, order: &Order) -> Vec<u8> {
+        let show = &order.show;
         self.command.encode(&PlaceOrder {
             command_id: order.command_id,
             event_id: show.event_id,
@@ -85,7 +86,8 @@ impl Encoders {
     }
 
     /// The ledger's record of an order.
-    pub(crate) fn reserved(&self, show: &Show, order: &Order) -> Output {
+    pub(crate) fn reserved(&self, order: &Order) -> Output {
+        let show = &order.show;
         let key = order.id.to_string();
         let payload = self.reserved.encode(&OrderReserved {
             order_id: order.id,
@@ -110,7 +112,8 @@ impl Encoders {
     }
 
     /// The open hold of an order.
-    pub(crate) fn hold(&self, show: &Show, order: &Order) -> Output {
+    pub(crate) fn hold(&self, order: &Order) -> Output {
+        let show = &order.show;
         let hold = OpenHold {
             order_id: order.id,
             event_id: show.event_id,

@@ -93,10 +93,10 @@ impl Rows {
         })
     }
 
-    /// Writes what is committed, across batches, and starts the next order of each slot. The token tells that
+    /// Writes what is committed with `rows`, where there are any, across batches, and starts the next order of each slot. The token tells that
     /// the run has ended and all `slots` are free.
     pub(crate) fn follow(
-        self: Arc<Self>,
+        rows: Option<Self>,
         committed: UnboundedReceiver<Vec<Order>>,
         commands: Arc<Commands>,
         meter: Arc<Meter>,
@@ -108,14 +108,17 @@ impl Rows {
             committed
                 .take_until(all_free.clone().cancelled_owned())
                 .for_each_concurrent(BATCHES_AT_ONCE, async |orders| {
-                    let written = self.write(&orders).await;
+                    let written = match &rows {
+                        Some(rows) => rows.write(&orders).await,
+                        None => Ok(()),
+                    };
                     for order in orders {
                         match &written {
                             Ok(()) => meter.answered(order.began.elapsed()),
                             Err(error) => meter.failed(error.to_string()),
                         }
                         if !meter.has_ended() {
-                            let next = Order::new(&commands.show, order.user_id);
+                            let next = Order::new(order.show, order.user_id);
                             if let Err(error) = commands.send(next) {
                                 meter.failed(error.to_string());
                             }
