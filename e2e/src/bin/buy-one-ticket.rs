@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use e2e::{Answer, Api, Reader, SeenRecord, Stack, User, eventually, orders, users};
+use platform::clock::Timestamp;
 use schemas::Record;
 use schemas::checkout::{OrderReserved, PaymentConfirmed, StockLevel, TicketTypeStock};
 use schemas::topics;
@@ -105,12 +106,13 @@ struct Order {
 
 async fn sign_in(api: &Api) -> anyhow::Result<User> {
     let user = users::sign_in(api, BUYER).await.context("sign in")?;
-    let user = user.with_context(|| format!("{BUYER} cannot sign in: run `make seed` first"))?;
+    let user = user.with_context(|| format!("{BUYER} cannot sign in: run `make run` first"))?;
     println!("Sign in     {} as {BUYER}", user.name);
     Ok(user)
 }
 
-/// A ticket of the first event that has one left without a limit per buyer, so that this program can be run for ever.
+/// A ticket of the first event that has one left to pay for now, without a limit per buyer: so this program can be run for
+/// ever, whatever else somebody has put on sale.
 async fn choose(api: &Api) -> anyhow::Result<Choice> {
     let page = api
         .get("/v1/events")
@@ -127,12 +129,16 @@ async fn choose(api: &Api) -> anyhow::Result<Choice> {
             .await?
             .expect(200)
             .context("ask what is left")?;
-        let limited = |id: &Value| {
-            let known = list(&event["ticket_types"]).find(|known| &known["id"] == id);
-            known.is_none_or(|known| !known["max_per_buyer"].is_null())
+        let is_for_us = |id: &Value| {
+            let mut known = list(&event["ticket_types"]).filter(|known| &known["id"] == id);
+            known.any(|known| {
+                known["max_per_buyer"].is_null()
+                    && known["price"]["amount"].as_i64() > Some(0)
+                    && is_on_sale(known, event)
+            })
         };
         let Some(left) = list(&availability["ticket_types"])
-            .find(|left| left["available"].as_i64() > Some(0) && !limited(&left["id"]))
+            .find(|left| left["available"].as_i64() > Some(0) && is_for_us(&left["id"]))
         else {
             continue;
         };
@@ -148,7 +154,19 @@ async fn choose(api: &Api) -> anyhow::Result<Choice> {
             ticket_type: users::id_of(left)?,
         });
     }
-    bail!("no event has a ticket left: run `make seed` on a fresh stack")
+    bail!("no event has a ticket left: put one on sale, or `make clean` and `make run`")
+}
+
+/// Whether its sale has begun and not ended.
+fn is_on_sale(ticket_type: &Value, event: &Value) -> bool {
+    let now = Timestamp::now();
+    let time = |text: &Value| {
+        text.as_str()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+    };
+    let begun = time(&ticket_type["sale_starts_at"]).is_none_or(|starts| starts <= now);
+    let ends = time(&ticket_type["sale_ends_at"]).or_else(|| time(&event["ends_at"]));
+    begun && ends.is_some_and(|ends| ends > now)
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -62,7 +62,7 @@ def _problems() -> Iterator[str]:
         yield "no mvn (Kafka, Cassandra and the registry come from Maven): apt-get install maven"
     node = _version(["node", "--version"], r"v(\d+)")
     if node is None or node < (NODE_AT_LEAST,):
-        yield f"no Node {NODE_AT_LEAST} or newer (mailbox, front end): install Node {NODE_AT_LEAST} LTS"
+        yield f"no Node {NODE_AT_LEAST} or newer (mailbox): install Node {NODE_AT_LEAST} LTS"
     if not shutil.which("npm"):
         yield "no npm: it comes with Node, on Debian as a package of its own: apt-get install npm"
 
