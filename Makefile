@@ -77,8 +77,8 @@ growth: ## what 1,000,000 past orders cost the next one, a restart and a take-ov
 		--outages $(outages) --orders $(orders) --clients $(clients) --seconds $(seconds) --warm-up $(warm_up) \
 		--called 'make growth$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))' $(if $(quick),,--report docs/GROWTH.md)
 
-load: ## k6 journeys with limits: make load [scenario=buy] [duration=30s] [url=https://…] [out=folder]
-	infra/load/run $(scenario) $(if $(duration),--duration $(duration)) $(if $(url),--url $(url)) $(if $(out),--out $(out))
+load: ## k6 journeys with limits: make load [scenario=buy] [duration=30s] [warm_up=60s] [url=https://…] [out=folder]
+	infra/load/run $(scenario) $(if $(duration),--duration $(duration)) $(if $(warm_up),--warm-up $(warm_up)) $(if $(url),--url $(url)) $(if $(out),--out $(out))
 
 # Ports below those that the kernel gives to clients, of which the bench has thousands. A hold outlasts
 # the bench, so that no run pays for the orders of an earlier one.
