@@ -15,6 +15,7 @@ mod list;
 mod records;
 mod steps;
 mod stream;
+mod stream_at_load;
 mod vouchers;
 
 use e2e::events::concert;
