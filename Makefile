@@ -101,12 +101,13 @@ bench: ## orders per second, and sign-ins, into docs/BENCHMARKS.md: make bench [
 
 bench-catalog: export STACK := bench-catalog
 bench-catalog: export STACK_OFFSET := 22000
+bench-catalog: export SVC_CHECKOUT__CHECKOUT_HOLD_SECONDS := 7200
 bench-catalog: export SVC_IDENTITY__IDENTITY_VERIFY_AT_REGISTRATION := false
 bench-catalog: events ?= 100000
 bench-catalog: clients ?= 64
 bench-catalog: seconds ?= 10
 bench-catalog: streams ?= 5000
-bench-catalog: ## how fast a large catalog is read: make bench-catalog [events=100000] [clients=64] [seconds=10] [streams=5000]
+bench-catalog: ## how fast a large catalog is read, and how soon thousands see a seat go: make bench-catalog [events=100000] [clients=64] [seconds=10] [streams=5000]
 	cargo build --release --workspace --bins
 	$(STACK_COMMAND) clean
 	@trap '$(STACK_COMMAND) down' EXIT; trap 'exit 130' INT TERM; \

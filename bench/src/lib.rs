@@ -1,7 +1,7 @@
 //! How many orders per second the system takes, and how many it could take at most; how many sign-ins; how fast a large
-//! catalog is read (`bench-catalog`); what becomes of a crowd that is too large (`bench-crowd`); what a million past orders
-//! of an event do to the next one (`bench-growth`); how soon the buyers of an event have their mails (`bench-mails`); and what the pattern of one ordered log
-//! allows (`bench-log`).
+//! catalog is read, and how soon thousands see a seat go (`bench-catalog`); what becomes of a crowd that is too large
+//! (`bench-crowd`); what a million past orders of an event do to the next one (`bench-growth`); how soon the buyers of
+//! an event have their mails (`bench-mails`); and what the pattern of one ordered log allows (`bench-log`).
 //!
 //! Orders are measured by two programs. `bench` buys over the public REST interface like people with a browser do, at
 //! the port of svc-checkout and through the gateway, and starts `ceiling`, which puts the same

@@ -97,13 +97,14 @@ pub async fn place(
 }
 
 /// One ticket of each type of an event.
-fn order_of_each(event: &PublishedEvent) -> Bytes {
+pub fn order_of_each(event: &PublishedEvent) -> Bytes {
     let ticket_types = event.ticket_types.iter();
     let lines: Vec<_> = ticket_types.map(|id| (*id, 1)).collect();
     Bytes::from(orders::order_body(event.id, &lines).to_string())
 }
 
-struct Client {
+/// Somebody who buys again and again.
+pub struct Client {
     connection: Connection,
     host: HeaderValue,
     authorization: HeaderValue,
@@ -111,14 +112,24 @@ struct Client {
     purchase: Purchase,
 }
 
-/// What is needed of an order to pay for it.
+/// What is needed of an order to pay for it, or to know it again.
 #[derive(serde::Deserialize)]
 struct Placed {
     id: Uuid,
 }
 
+/// `409 sold-out`.
+#[derive(Debug)]
+pub struct Refused(pub String);
+
 impl Client {
-    async fn new(url: &str, token: &str, order: Bytes, purchase: Purchase) -> anyhow::Result<Self> {
+    /// Somebody with a connection of its own, who sends `order` each time.
+    pub async fn new(
+        url: &str,
+        token: &str,
+        order: Bytes,
+        purchase: Purchase,
+    ) -> anyhow::Result<Self> {
         let authority = authority(url)?;
         Ok(Self {
             connection: connect(&authority).await?,
@@ -143,16 +154,25 @@ impl Client {
         }
     }
 
-    /// The refusal, if there was one.
-    async fn purchase(&mut self) -> anyhow::Result<Option<String>> {
+    /// Places an order and tells its id.
+    pub async fn order(&mut self) -> anyhow::Result<Result<Uuid, Refused>> {
         let (status, order) = self.post("/v1/orders", self.order.clone()).await?;
         if status != StatusCode::CREATED {
-            return Ok(Some(refusal(status, &order)));
+            return Ok(Err(Refused(refusal(status, &order))));
         }
+        let Placed { id } = serde_json::from_slice(&order)?;
+        Ok(Ok(id))
+    }
+
+    /// The refusal, if there was one.
+    async fn purchase(&mut self) -> anyhow::Result<Option<String>> {
+        let id = match self.order().await? {
+            Ok(id) => id,
+            Err(Refused(refusal)) => return Ok(Some(refusal)),
+        };
         if self.purchase == Purchase::Held {
             return Ok(None);
         }
-        let Placed { id } = serde_json::from_slice(&order)?;
         let path = format!("/v1/orders/{id}/payment");
         let (status, paid) = self.post(&path, Bytes::from_static(CARD)).await?;
         Ok((status != StatusCode::OK).then(|| refusal(status, &paid)))
@@ -178,7 +198,6 @@ impl Client {
     }
 }
 
-/// `409 sold-out`.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
     let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let code = problem["code"].as_str().unwrap_or("without a code");

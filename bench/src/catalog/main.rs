@@ -1,9 +1,13 @@
 //! `make bench-catalog`: how long svc-catalog takes to start with many events, how fast it answers those who have not signed
-//! in, beside what nginx does with the same bytes, and how soon thousands see a seat go.
+//! in, beside what nginx does with the same bytes, how soon a second instance knows of a change, and how soon thousands see a
+//! seat go, also while many are sold.
 
+mod at_load;
+mod buyers;
 mod events;
 mod nginx;
 mod readers;
+mod second;
 mod streams;
 
 use std::process::ExitCode;
@@ -36,7 +40,7 @@ struct Arguments {
     /// Events in the catalog
     #[arg(long, default_value_t = 100_000)]
     events: u32,
-    /// Clients that wait for an answer at any time
+    /// Clients that wait for an answer at any time; 0: nothing is read
     #[arg(long, default_value_t = 64)]
     clients: usize,
     /// Seconds of one measurement
@@ -81,6 +85,23 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         memory().await?
     );
 
+    if arguments.clients > 0 {
+        read(&stack, &vocabulary, arguments, processes).await?;
+    }
+    if arguments.streams > 0 {
+        let measured = Duration::from_secs(arguments.seconds);
+        watched(&stack, arguments.streams, measured).await?;
+    }
+    Ok(())
+}
+
+/// Asks all kinds of questions, and prints how fast they are answered.
+async fn read(
+    stack: &Stack,
+    vocabulary: &Vocabulary,
+    arguments: &Arguments,
+    processes: Processes,
+) -> anyhow::Result<()> {
     let clients = Clients {
         count: arguments.clients,
         plan: Plan {
@@ -92,15 +113,12 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let catalog = authority(stack.catalog().base())?;
     println!("{}", clients.heading("ask for"));
-    for (what, addresses) in readers::questions(&stack, &vocabulary).await? {
+    for (what, addresses) in readers::questions(stack, vocabulary).await? {
         clients.ask(what, &catalog, addresses, CATALOG).await?;
     }
     println!("\n{} after that\n", memory().await?);
-    beside_nginx(&stack, clients).await?;
-    if arguments.streams > 0 {
-        watched(&stack, arguments.streams).await?;
-    }
-    Ok(())
+    beside_nginx(stack, clients).await?;
+    second::measure(stack).await
 }
 
 /// Waits until the stack is done with that which the new events make it do: its database brings them into order for a while.
@@ -185,7 +203,7 @@ async fn beside_nginx(stack: &Stack, clients: Clients) -> anyhow::Result<()> {
 }
 
 /// Many open streams of one event.
-async fn watched(stack: &Stack, streams: usize) -> anyhow::Result<()> {
+async fn watched(stack: &Stack, streams: usize, measured: Duration) -> anyhow::Result<()> {
     let before = memory().await?;
     let watchers = Watchers::open(stack, streams).await?;
     let after = memory().await?;
@@ -193,11 +211,13 @@ async fn watched(stack: &Stack, streams: usize) -> anyhow::Result<()> {
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
     println!(
         "{streams} open streams of an event: {before} without them, {after} with them\n\
-         the last of them showed a seat as gone {} ms after its order was answered, {} ms in the worst of {}",
+         the last of them showed a seat as gone {} ms after its order was answered, {} ms in the worst of {}\n",
         median.as_millis(),
         worst.as_millis(),
         took.len()
     );
+    at_load::measure(stack, &watchers, measured).await?;
+    println!("\n{} after that", memory().await?);
     Ok(())
 }
 

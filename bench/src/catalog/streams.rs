@@ -1,90 +1,133 @@
-//! Many who watch the seats of one event: how soon all of them see one go.
+//! Many who watch the seats of one event.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bench::connection::{Connection, authority, connect};
 use e2e::orders::place;
-use e2e::{Role, Stack, TicketType};
+use e2e::{PublishedEvent, Role, Stack, TicketType};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::HOST;
-use serde_json::Value;
+use platform::clock::Timestamp;
+use serde::Deserialize;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-/// Seats that are ordered, each when everybody has seen the one before.
+/// Seats of the event; nobody can buy them all.
+pub(crate) const SEATS: u32 = 1_000_000;
+/// Seats that are ordered one by one, each when everybody has seen the one before.
 const ORDERED: u32 = 10;
+/// Those who watch are many machines. On one thread they would wait for their turn on a busy machine, all of them together.
+const THREADS: usize = 4;
 /// All have opened their stream, or have seen a seat go, within this time; else the bench fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Streams that are open.
 pub(crate) struct Watchers {
+    /// What they watch.
+    pub(crate) event: PublishedEvent,
     board: Arc<Board>,
-    event: e2e::PublishedEvent,
-    // The tasks end with it.
-    _reading: JoinSet<anyhow::Result<()>>,
+    /// `None`: it is being dropped.
+    threads: Option<Runtime>,
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+/// What a stream showed from a moment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Seats that are gone.
+    pub(crate) gone: i64,
+    /// In µs of the wall clock.
+    pub(crate) at: i64,
 }
 
 impl Watchers {
     /// Opens this many streams of a fresh event, and waits until all have told what there is.
     pub(crate) async fn open(stack: &Stack, count: usize) -> anyhow::Result<Self> {
         let organizer = stack.user(&[Role::Organizer]).await?;
-        let types = [TicketType::general(ORDERED)];
+        let types = [TicketType::general(SEATS)];
         let event = stack.published_event(&organizer, &types).await?;
         let authority = authority(stack.catalog().base())?;
         let address = format!("/v1/events/{}/availability/stream", event.id);
         let board = Arc::new(Board::new(count));
-        board.expect(ORDERED.into());
-        let mut reading = JoinSet::new();
-        for _ in 0..count {
-            let connection = connect(&authority).await?;
-            let request = Request::get(&address).header(HOST, &authority);
-            let request = request.body(Full::new(Bytes::new()))?;
-            reading.spawn(watch(connection, request, Arc::clone(&board)));
-        }
-        board.all_have_seen().await?;
-        Ok(Self {
-            board,
+        let threads = runtime::Builder::new_multi_thread();
+        let threads = { threads }.worker_threads(THREADS).enable_all().build()?;
+        let here = Self {
             event,
-            _reading: reading,
-        })
+            board: Arc::clone(&board),
+            threads: Some(threads),
+        };
+        let opening = async move {
+            for stream in 0..count {
+                let connection = connect(&authority).await?;
+                let request = Request::get(&address).header(HOST, &authority);
+                let request = request.body(Full::new(Bytes::new()))?;
+                tokio::spawn(watch(connection, request, stream, Arc::clone(&board)));
+            }
+            anyhow::Ok(())
+        };
+        let threads = here.threads.as_ref().context("threads")?;
+        threads.spawn(opening).await??;
+        here.board.all_show(0).await?;
+        Ok(here)
     }
 
-    /// Orders some seats, and tells for each how long after the answer the last stream showed that it was gone; the shortest
-    /// time first.
+    /// Orders some seats one by one, and tells for each how long after the answer the last stream showed that it was gone; the
+    /// shortest time first.
     pub(crate) async fn order(&self, stack: &Stack) -> anyhow::Result<Vec<Duration>> {
         let buyer = stack.customer().await?;
         let lines = [(self.event.ticket_types[0], 1)];
         let mut took = Vec::new();
-        for left in (0..i64::from(ORDERED)).rev() {
-            self.board.expect(left);
+        for gone in 1..=i64::from(ORDERED) {
             let order = place(stack.checkout(), &buyer, self.event.id, &lines);
             order.send().await?.expect(201)?;
-            let answered = Instant::now();
-            let last = self.board.all_have_seen().await?;
-            took.push(last.saturating_duration_since(answered));
+            let answered = Timestamp::now().as_micros();
+            let last = self.board.all_show(gone).await?;
+            took.push(Duration::from_micros(
+                u64::try_from(last - answered).unwrap_or_default(),
+            ));
         }
         took.sort();
         Ok(took)
+    }
+
+    /// What each stream has shown since this was asked last, once all show that so many seats are gone.
+    pub(crate) async fn shown(&self, gone: i64) -> anyhow::Result<Vec<Vec<Shown>>> {
+        self.board.all_show(gone).await?;
+        let mut state = self.board.state();
+        Ok(state.shown.iter_mut().map(mem::take).collect())
     }
 }
 
 /// Where streams say what they show.
 struct Board {
-    streams: usize,
     state: Mutex<State>,
     all_have: Notify,
 }
 
 struct State {
-    /// Who shows this many seats or fewer has seen it.
-    left: i64,
+    /// What is waited for.
+    gone: i64,
+    /// By stream: what it shows.
+    last: Vec<i64>,
+    /// How many show what is waited for.
     seen_by: usize,
-    last: Instant,
+    /// When the last of them began to, in µs of the wall clock.
+    seen_at: i64,
+    /// By stream: what it has shown.
+    shown: Vec<Vec<Shown>>,
     /// Why streams ended that should not.
     ended: Option<String>,
 }
@@ -92,11 +135,13 @@ struct State {
 impl Board {
     fn new(streams: usize) -> Self {
         Self {
-            streams,
             state: Mutex::new(State {
-                left: i64::MAX,
+                // Nothing yet.
+                gone: i64::MAX,
+                last: vec![-1; streams],
                 seen_by: 0,
-                last: Instant::now(),
+                seen_at: 0,
+                shown: vec![Vec::new(); streams],
                 ended: None,
             }),
             all_have: Notify::new(),
@@ -107,68 +152,74 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expect(&self, left: i64) {
+    /// Notes what a stream shows from now on.
+    fn shows(&self, stream: usize, shown: Shown) {
         let mut state = self.state();
-        (state.left, state.seen_by) = (left, 0);
-    }
-
-    /// Notes what a stream shows that showed `before`.
-    fn shows(&self, before: i64, left: i64) {
-        let mut state = self.state();
-        if left <= state.left && before > state.left {
+        state.shown[stream].push(shown);
+        let before = mem::replace(&mut state.last[stream], shown.gone);
+        if before < state.gone && shown.gone >= state.gone {
             state.seen_by += 1;
-            state.last = Instant::now();
-            if state.seen_by == self.streams {
+            state.seen_at = shown.at;
+            if state.seen_by == state.last.len() {
                 self.all_have.notify_one();
             }
         }
     }
 
-    /// When the last one saw it.
-    async fn all_have_seen(&self) -> anyhow::Result<Instant> {
+    /// Waits until all show that so many seats, or more, are gone. When the last one began to, in µs of the wall clock; 0 if
+    /// all did already.
+    async fn all_show(&self, gone: i64) -> anyhow::Result<i64> {
+        let streams = {
+            let mut state = self.state();
+            state.gone = gone;
+            state.seen_at = 0;
+            state.seen_by = state.last.iter().filter(|last| **last >= gone).count();
+            if state.seen_by == state.last.len() {
+                return Ok(0);
+            }
+            state.last.len()
+        };
         let in_time = timeout(DEADLINE, self.all_have.notified()).await;
         let state = self.state();
         ensure!(
             in_time.is_ok(),
-            "{} of {} streams showed {} seats within {DEADLINE:?}; ended: {:?}",
+            "{} of {streams} streams showed {gone} seats as gone within {DEADLINE:?}; ended: {:?}",
             state.seen_by,
-            self.streams,
-            state.left,
             state.ended
         );
-        Ok(state.last)
+        Ok(state.seen_at)
     }
 }
 
 async fn watch(
     connection: Connection,
     request: Request<Full<Bytes>>,
+    stream: usize,
     board: Arc<Board>,
-) -> anyhow::Result<()> {
-    let ended = read(connection, request, &board).await;
-    if let Err(error) = &ended {
+) {
+    if let Err(error) = read(connection, request, stream, &board).await {
         board.state().ended = Some(format!("{error:#}"));
     }
-    ended
 }
 
 async fn read(
     mut connection: Connection,
     request: Request<Full<Bytes>>,
+    stream: usize,
     board: &Board,
 ) -> anyhow::Result<()> {
     connection.ready().await?;
     let answer = connection.send_request(request).await?;
     ensure!(answer.status() == 200, "{}", answer.status());
-    let (mut body, mut text, mut before) = (answer.into_body(), String::new(), i64::MAX);
+    let (mut body, mut text) = (answer.into_body(), String::new());
     while let Some(frame) = body.frame().await {
         let frame = frame?;
         let bytes = frame.data_ref().map_or(&[][..], |data| &data[..]);
         text.push_str(std::str::from_utf8(bytes)?);
         while let Some((message, rest)) = text.split_once("\n\n") {
-            if let Some(left) = seats(message)? {
-                board.shows(before, left);
-                before = left;
+            if let Some(gone) = gone(message)? {
+                let at = Timestamp::now().as_micros();
+                board.shows(stream, Shown { gone, at });
             }
             text = rest.to_owned();
         }
@@ -176,15 +227,27 @@ async fn read(
     bail!("the service ended it")
 }
 
-/// Seats that a message tells of; `None`: a comment.
-fn seats(message: &str) -> anyhow::Result<Option<i64>> {
+/// What is read of a message.
+#[derive(Deserialize)]
+struct Availability {
+    ticket_types: [Seats; 1],
+}
+
+#[derive(Deserialize)]
+struct Seats {
+    quantity: i64,
+    available: i64,
+}
+
+/// Seats that a message tells to be gone; `None`: a comment.
+fn gone(message: &str) -> anyhow::Result<Option<i64>> {
     let mut lines = message.lines();
     let Some(data) = lines.find_map(|line| line.strip_prefix("data: ")) else {
         return Ok(None);
     };
-    let data: Value = serde_json::from_str(data)?;
-    let left = data["ticket_types"][0]["available"].as_i64();
-    left.context("seats of the first ticket type").map(Some)
+    let Availability { ticket_types } = serde_json::from_str(data).context("what a stream says")?;
+    let [seats] = ticket_types;
+    Ok(Some(seats.quantity - seats.available))
 }
 
 #[cfg(test)]
@@ -193,24 +256,28 @@ mod tests {
 
     #[test]
     fn messages_tell_of_seats_and_comments_do_not() {
-        let message =
-            "event: availability\nid: 3\nretry: 2000\ndata: {\"ticket_types\":[{\"available\":7}]}";
-        assert_eq!(seats(message).unwrap(), Some(7));
-        assert_eq!(seats(":").unwrap(), None);
-        assert!(seats("data: {}").is_err());
+        let message = "event: availability\nid: 3\nretry: 2000\ndata: {\"ticket_types\":[{\"quantity\":9,\"available\":7}]}";
+        assert_eq!(gone(message).unwrap(), Some(2));
+        assert_eq!(gone(":").unwrap(), None);
+        assert!(gone("data: {}").is_err());
     }
 
     #[tokio::test]
     async fn a_seat_is_seen_when_the_last_stream_shows_it() {
         let board = Board::new(2);
-        board.expect(9);
-        board.shows(i64::MAX, 10);
-        board.shows(10, 9);
-        board.shows(9, 9);
-        assert_eq!(board.state().seen_by, 1, "one that showed it twice");
-        board.shows(10, 8);
-        board.all_have_seen().await.unwrap();
-        board.expect(7);
-        assert_eq!(board.state().seen_by, 0);
+        let shows = |stream, gone| board.shows(stream, Shown { gone, at: gone });
+        shows(0, 0);
+        shows(1, 0);
+        assert_eq!(board.all_show(0).await.unwrap(), 0);
+        let late = async {
+            tokio::task::yield_now().await;
+            shows(0, 1);
+            shows(0, 2);
+            assert_eq!(board.state().seen_by, 1, "one that showed it twice");
+            shows(1, 4);
+        };
+        let (last, ()) = tokio::join!(board.all_show(1), late);
+        assert_eq!(last.unwrap(), 4);
+        assert_eq!(board.state().shown[1].len(), 2);
     }
 }

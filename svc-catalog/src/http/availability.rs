@@ -66,8 +66,9 @@ pub async fn find(
     let Seen { event, keep } = access::visible(&app, caller.as_ref(), event_id).await?;
     // Before everything is read, sold tickets would look available.
     app.stock.check().map_err(Problem::unavailable)?;
-    let stock = app.stock.get(event_id);
-    let out = AvailabilityOut::new(&event.event.ticket_types, stock.as_deref());
+    let heard = app.stock.get(event_id);
+    let stock = heard.as_ref().map(|heard| &heard.stock);
+    let out = AvailabilityOut::new(&event.event.ticket_types, stock);
     let tag = format!("{}-{}", event.event.version, out.version);
     Ok(by_caller(if_none_match.answer(&tag, keep, || Json(out))))
 }

@@ -1,6 +1,7 @@
 //! Who sees and who changes what.
 
 use anyhow::ensure;
+use e2e::users::id_of;
 use e2e::{Role, Stack, TicketType};
 
 use crate::{add_ticket_type, draft, event_body};
@@ -59,12 +60,21 @@ async fn a_foreign_event_cannot_be_changed() -> anyhow::Result<()> {
     );
     for id in [published.id, hidden] {
         let path = format!("/v1/events/{id}");
+        let general = id_of(&add_ticket_type(&stack, &owner, id, &TicketType::general(5)).await?)?;
         let before = api.get(&path).by(&owner).send().await?.expect(200)?;
+        let type_path = format!("{path}/ticket-types/{general}");
         for call in [
+            api.put(&path).if_match("*").json(&event_body()),
+            api.delete(&path),
             api.post(format!("{path}/publish")),
             api.post(format!("{path}/cancel")),
+            api.post(format!("{path}/archive")),
             api.post(format!("{path}/ticket-types"))
                 .json(&TicketType::vip(1).body()),
+            api.put(&type_path)
+                .if_match("*")
+                .json(&TicketType::vip(1).body()),
+            api.delete(&type_path),
         ] {
             // What one sees but does not own, and what one cannot see: both are not there to be changed.
             call.clone()

@@ -14,6 +14,8 @@ use platform::shutdown::Shutdown;
 use svc_catalog::app::App;
 use svc_catalog::config::Config;
 
+use crate::link::Link;
+
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:1";
 
@@ -42,6 +44,13 @@ impl InProcess {
     pub(crate) async fn without_checkout(stack: &Stack) -> anyhow::Result<Self> {
         let mut config = config(stack)?;
         config.checkout.url = format!("http://{NOBODY}").parse()?;
+        Self::build(stack, config, &stack.kafka_brokers).await
+    }
+
+    /// Whose way to the database is this one.
+    pub(crate) async fn through(stack: &Stack, link: &Link) -> anyhow::Result<Self> {
+        let mut config = config(stack)?;
+        config.cql.nodes = vec![link.address.clone()];
         Self::build(stack, config, &stack.kafka_brokers).await
     }
 

@@ -98,7 +98,9 @@ async fn what_is_answered_now_is_what_is_read_later() -> anyhow::Result<()> {
     let organizer = stack.user(&[Role::Organizer]).await?;
     let mut body = event_body();
     body["name"] = json!("  Été — 夏 🎻 ");
-    body["description"] = json!("");
+    // Plain text: what would be markup elsewhere means nothing here, and stays.
+    let plain = "<script>alert('1')</script> <b>Doors</b> &amp; bar\r\n\t7 < 8 p.m.";
+    body["description"] = json!(plain);
     body["time_zone"] = json!("europe/paris");
     body["starts_at"] = json!("2027-05-01T20:00:00.123456+02:00");
     body["ends_at"] = json!("2027-05-02T02:00:00+02:00");
@@ -112,6 +114,7 @@ async fn what_is_answered_now_is_what_is_read_later() -> anyhow::Result<()> {
         made["name"] == "Été — 夏 🎻" && made["time_zone"] == "Europe/Paris",
         "{made}"
     );
+    ensure!(made["description"] == plain, "{made}");
     ensure!(made["starts_at"] == "2027-05-01T18:00:00.123000Z", "{made}");
     ensure!(
         made["capacity"].is_null() && made["image_url"].is_null(),

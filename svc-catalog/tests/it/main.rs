@@ -7,12 +7,15 @@ mod cache;
 mod changes;
 mod coverage;
 mod crashes;
+mod failing_steps;
 mod in_process;
 mod life_cycle;
+mod link;
 mod list;
 mod records;
 mod steps;
 mod stream;
+mod stream_at_load;
 mod vouchers;
 
 use e2e::events::concert;

@@ -27,12 +27,12 @@ use crate::in_process::{InProcess, up_to};
 /// What is owed is settled when it is 15 s old, and looked for every five.
 const SWEPT: Duration = Duration::from_secs(90);
 /// No change waits as often.
-const MOST_WAITS: usize = 200;
+pub(crate) const MOST_WAITS: usize = 200;
 const CODE: &str = "EARLY";
 
 /// What is done to an event.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Create,
     Rename,
     Publish,
@@ -42,7 +42,7 @@ enum Kind {
     MakeVoucher,
 }
 
-const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 6] = [
     Kind::Create,
     Kind::Rename,
     Kind::Publish,
@@ -51,7 +51,7 @@ const KINDS: [Kind; 6] = [
     Kind::MakeVoucher,
 ];
 
-type Change<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + 'a>>;
+pub(crate) type Change<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + 'a>>;
 
 fn details(name: &str) -> Details {
     let starts_at = Timestamp::now_millis() + Duration::from_secs(86_400);
@@ -83,7 +83,7 @@ fn key(event_id: Uuid) -> VoucherKey {
 }
 
 /// A draft that sells something, told to all; but for who shall make one nothing.
-async fn prepared(app: &App, kind: Kind) -> anyhow::Result<Uuid> {
+pub(crate) async fn prepared(app: &App, kind: Kind) -> anyhow::Result<Uuid> {
     let id = new_id();
     if matches!(kind, Kind::Create) {
         return Ok(id);
@@ -112,7 +112,7 @@ async fn prepared(app: &App, kind: Kind) -> anyhow::Result<Uuid> {
     Ok(id)
 }
 
-fn change<'a>(app: &'a App, kind: Kind, id: Uuid, name: &'a str) -> Change<'a> {
+pub(crate) fn change<'a>(app: &'a App, kind: Kind, id: Uuid, name: &'a str) -> Change<'a> {
     Box::pin(async move {
         let invalid = || Problem::new(Code::Invalid);
         match kind {
@@ -150,7 +150,7 @@ fn change<'a>(app: &'a App, kind: Kind, id: Uuid, name: &'a str) -> Change<'a> {
 }
 
 /// Waits until nothing is owed for any of these events. The stack's svc-catalog sweeps.
-async fn swept(stack: &Stack, events: &[Uuid]) -> anyhow::Result<()> {
+pub(crate) async fn swept(stack: &Stack, events: &[Uuid]) -> anyhow::Result<()> {
     let database = database(stack).await?;
     let mut ids: HashSet<Uuid> = events.iter().copied().collect();
     ids.extend(events.iter().map(|event| key(*event).id()));
@@ -182,7 +182,7 @@ fn last_version<R: schemas::Record>(
 }
 
 /// The promise.
-async fn ensure_told(stack: &Stack, app: &App, events: &[Uuid]) -> anyhow::Result<()> {
+pub(crate) async fn ensure_told(stack: &Stack, app: &App, events: &[Uuid]) -> anyhow::Result<()> {
     let snapshots = stack.all_records("catalog.events").await?;
     let inventory = stack.all_records("catalog.inventory").await?;
     for id in events {

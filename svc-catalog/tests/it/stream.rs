@@ -10,16 +10,20 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 /// An open stream, message by message.
-struct Watched {
+pub(crate) struct Watched {
     response: reqwest::Response,
     text: String,
 }
 
 /// A message: its id and its data.
-type Message = (i64, Value);
+pub(crate) type Message = (i64, Value);
 
 impl Watched {
-    async fn open(api: &Api, event: &PublishedEvent, last: Option<i64>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        api: &Api,
+        event: &PublishedEvent,
+        last: Option<i64>,
+    ) -> anyhow::Result<Self> {
         let url = format!("{}/v1/events/{}/availability/stream", api.base(), event.id);
         let mut request = reqwest::Client::new().get(url);
         if let Some(last) = last {
@@ -35,7 +39,7 @@ impl Watched {
         })
     }
 
-    async fn next(&mut self) -> anyhow::Result<Message> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Message> {
         tokio::time::timeout(SOON, self.read())
             .await
             .context("no message")?
@@ -146,6 +150,17 @@ async fn who_comes_back_hears_only_what_is_new() -> anyhow::Result<()> {
     // Whoever is behind is told at once.
     let mut behind = Watched::open(stack.gateway(), &event, Some(current)).await?;
     ensure!(behind.next().await? == (id, data));
+    // Who has heard more than this instance, from another one, is not told what was before.
+    let mut ahead = Watched::open(stack.gateway(), &event, Some(id + 1)).await?;
+    for _ in 0..2 {
+        let order = place(stack.checkout(), &buyer, event.id, &lines);
+        order.send().await?.expect(201)?;
+    }
+    let seen = ahead.until_available(12).await?;
+    ensure!(
+        seen.iter().all(|(seen, _)| *seen > id + 1),
+        "{seen:?} after {id} and one more"
+    );
     Ok(())
 }
 

@@ -4,31 +4,35 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
-use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, stream};
 use platform::auth::OptionalCaller;
 use platform::http::{Code, Path, Problem};
 use platform::ids::new_id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::AvailabilityOut;
 use crate::app::App;
+use crate::domain::event::Event;
 use crate::domain::stock::EventStock;
 use crate::http::access;
 use crate::live_events::LiveEvent;
+use crate::live_stock::{Heard, Message};
 
 /// Most streams that are open at a time in one instance, of about 20 KB each with their connection.
 pub const MAX_STREAMS: usize = 6_000;
 /// A stream tells no more often than this. On a hot event stock changes twenty times a second, nobody reads as fast, and
-/// thousands watch.
+/// thousands watch. Each has its own pace: with one for all of them the last of a crowd would wait for all others each time.
 const PACE: Duration = Duration::from_millis(250);
 /// So often something is sent, be it nothing but a comment: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A comment of nothing.
+const COMMENT: &[u8] = b":\n\n";
 /// So long a stream lasts, and up to a third longer: the browser comes back, and who is gone without a word, or holds places
 /// that others want, is out.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -40,8 +44,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 ///
 /// Server-Sent Events: each message is of the type `availability`, has the body of `GET …/availability` as its data and the
 /// version as its id, and comes at most four times a second. The first one comes at once, unless `Last-Event-ID` names
-/// the version that is current. Between changes there is a comment every 15 s. The stream ends after 15 to 20 minutes, and
-/// when the service stops; come again.
+/// the version that is current, or a later one that another instance has told. Between changes there is a comment every
+/// 15 s. The stream ends after 15 to 20 minutes, and when the service stops; come again.
 #[utoipa::path(
     operation_id = "follow_availability",
     get, path = "/v1/events/{id}/availability/stream", tag = "availability", security((), ("bearer" = [])),
@@ -65,22 +69,24 @@ pub async fn follow(
     let last_id = headers
         .get(LAST_EVENT_ID)
         .and_then(|id| id.to_str().ok()?.parse().ok());
+    let now = Instant::now();
     let follower = Follower {
         stock: app.stock.watch(event_id),
         app,
         event: seen.event,
         last_id,
-        not_before: Instant::now(),
-        ends_at: Instant::now() + LIFETIME + spread(LIFETIME / 3),
+        not_before: now,
+        heartbeat_at: now + HEARTBEAT,
+        ends_at: now + LIFETIME + spread(LIFETIME / 3),
         _permit: permit,
     };
-    let stream = Sse::new(follower.messages()).keep_alive(KeepAlive::new().interval(HEARTBEAT));
-    // A proxy that collects the stream would keep it from the one who watches.
     let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
+        // A proxy that collects the stream would keep it from the one who watches.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, stream).into_response())
+    Ok((headers, Body::from_stream(follower.messages())).into_response())
 }
 
 /// A place among those who watch, given back when it is dropped; 503 when all are taken.
@@ -97,16 +103,17 @@ fn place(streams: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
 struct Follower {
     app: App,
     event: Arc<LiveEvent>,
-    stock: watch::Receiver<Option<Arc<EventStock>>>,
+    stock: watch::Receiver<Option<Arc<Heard>>>,
     /// What the client knows.
     last_id: Option<i64>,
     not_before: Instant,
+    heartbeat_at: Instant,
     ends_at: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Follower {
-    fn messages(self) -> impl Stream<Item = Result<Message, Infallible>> {
+    fn messages(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, async |mut follower| {
             let message = follower.next().await?;
             Some((Ok(message), follower))
@@ -114,56 +121,88 @@ impl Follower {
     }
 
     /// The next message; `None` at the end.
-    async fn next(&mut self) -> Option<Message> {
+    async fn next(&mut self) -> Option<Bytes> {
         let stopping = self.app.stopping.clone();
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return None,
-                () = tokio::time::sleep_until(self.not_before) => {}
+                () = sleep_until(self.not_before) => {}
             }
-            if self.ends_at <= Instant::now() {
+            let now = Instant::now();
+            if self.ends_at <= now {
                 return None;
             }
-            let stock = self.stock.borrow_and_update().clone();
-            let version = stock.as_ref().map_or(0, |stock| stock.version);
-            if self.last_id != Some(version) {
+            // Read when it is this stream's turn, so that who comes late in a crowd is told what is new by then.
+            let heard = self.stock.borrow_and_update().clone();
+            let version = heard.as_ref().map_or(0, |heard| heard.stock.version);
+            if self.last_id.is_none_or(|last| last < version) {
                 self.last_id = Some(version);
-                self.not_before = Instant::now() + PACE;
-                return self.message(stock.as_deref()).await;
+                self.not_before = now + PACE;
+                self.heartbeat_at = now + HEARTBEAT;
+                return Some(self.message(heard.as_deref()).await);
+            }
+            if self.heartbeat_at <= now {
+                self.heartbeat_at = now + HEARTBEAT;
+                return Some(Bytes::from_static(COMMENT));
             }
             tokio::select! {
                 () = stopping.cancelled() => return None,
-                () = tokio::time::sleep_until(self.ends_at) => return None,
+                () = sleep_until(self.ends_at.min(self.heartbeat_at)) => {}
                 changed = self.stock.changed() => changed.ok()?,
             }
         }
     }
 
-    async fn message(&mut self, stock: Option<&EventStock>) -> Option<Message> {
-        if !self.knows_all_types(stock) {
-            // The organizer has added or taken away a ticket type since. Without the database the old ones go on.
-            if let Ok(found) = self.app.events.find(self.event.event.id).await {
-                self.event = Arc::new(LiveEvent::new(found?));
+    /// The message that all are told; another one where the ticket types in that are older than those known here.
+    async fn message(&mut self, heard: Option<&Heard>) -> Bytes {
+        let Some(heard) = heard else {
+            return message(&self.event.event, None).bytes;
+        };
+        let shared = match heard.told() {
+            Some(told) => told.clone(),
+            // In a box: every open stream would have room for the question to the database.
+            None => {
+                heard
+                    .tell(Box::pin(self.newest_message(&heard.stock)))
+                    .await
             }
+        };
+        let event = &self.event.event;
+        if shared.event_version < event.version && !knows_all_types(event, &heard.stock) {
+            return message(event, Some(&heard.stock)).bytes;
         }
-        let out = AvailabilityOut::new(&self.event.event.ticket_types, stock);
-        Message::default()
-            .event("availability")
-            .id(out.version.to_string())
-            .retry(RETRY)
-            .json_data(&out)
-            .ok()
+        shared.bytes
     }
 
-    fn knows_all_types(&self, stock: Option<&EventStock>) -> bool {
-        let told = stock.map_or(&[][..], |stock| &stock.ticket_types);
-        let known = &self.event.event.ticket_types;
-        stock.is_none()
-            || (told.len() == known.len()
-                && told
-                    .iter()
-                    .all(|told| known.iter().any(|known| known.id == told.ticket_type_id)))
+    async fn newest_message(&mut self, stock: &EventStock) -> Message {
+        if !knows_all_types(&self.event.event, stock) {
+            // The organizer has added or taken away a ticket type since. Without the database the old ones go on.
+            if let Ok(Some(found)) = self.app.events.find(self.event.event.id).await {
+                self.event = Arc::new(LiveEvent::new(found));
+            }
+        }
+        message(&self.event.event, Some(stock))
     }
+}
+
+fn message(event: &Event, stock: Option<&EventStock>) -> Message {
+    let out = AvailabilityOut::new(&event.ticket_types, stock);
+    let (id, retry) = (out.version, RETRY.as_millis());
+    // JSON of numbers and ids; it has no line ends.
+    let data = serde_json::to_string(&out).unwrap_or_default();
+    let text = format!("event: availability\nid: {id}\nretry: {retry}\ndata: {data}\n\n");
+    Message {
+        event_version: event.version,
+        bytes: text.into(),
+    }
+}
+
+fn knows_all_types(event: &Event, stock: &EventStock) -> bool {
+    let (told, known) = (&stock.ticket_types, &event.ticket_types);
+    told.len() == known.len()
+        && told
+            .iter()
+            .all(|told| known.iter().any(|known| known.id == told.ticket_type_id))
 }
 
 /// Some time up to `most`, another one for each stream: those that began together do not come back together.
