@@ -23,7 +23,6 @@ use crate::domain::audit::{Action, Deed};
 use crate::domain::email::Email;
 use crate::domain::mail_link::LINK_LIFETIME;
 use crate::domain::password;
-use crate::domain::session::Session;
 
 /// Who wants another password.
 #[derive(Deserialize, utoipa::ToSchema)]
