@@ -178,6 +178,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let (http, admin) = (listeners.http.local_addr()?, listeners.admin.local_addr()?);
     topics::verify(&config.kafka, TOPICS)?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     let encoder = registry.register::<UserSnapshot>().await?;
@@ -298,7 +299,8 @@ pub async fn run(
         )),
     ];
 
-    tracing::info!(instance = config.instance_name, "ready");
+    // The addresses as they are: a setting may leave the port to the system.
+    tracing::info!(instance = config.instance_name, %http, %admin, "ready");
     server::serve(listeners.http, routes::router(app), SERVER_LIMITS, shutdown).await?;
     // Those whose clients did not wait: each has an end, for it has a time limit.
     at_work.tasks.close();
