@@ -185,6 +185,7 @@ pub async fn run(
     let producer = Producer::new(&config.kafka.brokers, &config.instance_name)?;
 
     let session = cql::connect(&config.cql).await?;
+    cql::count_requests(&session, &metrics);
     let users = Arc::new(Users::new(Arc::clone(&session)).await?);
     let claims = Arc::new(EmailClaims::new(Arc::clone(&session)).await?);
     let intents = Arc::new(Intents::new(Arc::clone(&session)).await?);

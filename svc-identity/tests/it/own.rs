@@ -21,6 +21,8 @@ const STARTED: Duration = Duration::from_secs(60);
 pub(crate) struct Own {
     process: Process,
     pub(crate) api: Api,
+    /// Health and metrics.
+    pub(crate) admin: Api,
 }
 
 struct Process(Child);
@@ -34,7 +36,7 @@ impl Drop for Process {
 }
 
 /// Where it listens, or all that it said before it ended.
-type Started = Result<String, String>;
+type Started = Result<[String; 2], String>;
 
 impl Own {
     /// With the stack's settings but for `settings`, once it is ready. An error, with what it said, as soon as it ends instead.
@@ -62,9 +64,10 @@ impl Own {
         thread::spawn(move || listen(output, say));
         let started = timeout(STARTED, started).await;
         match started.context("svc-identity is not ready, nor has it ended")?? {
-            Ok(http) => Ok(Self {
+            Ok([http, admin]) => Ok(Self {
                 process,
                 api: Api::new(&format!("http://{http}")),
+                admin: Api::new(&format!("http://{admin}")),
             }),
             Err(said) => bail!("svc-identity ended at its start:\n{said}"),
         }
@@ -92,9 +95,9 @@ fn listen(output: PipeReader, say: oneshot::Sender<Started>) {
         if say.is_none() {
             continue;
         }
-        if let Some(address) = address(&line) {
+        if let Some(addresses) = addresses(&line) {
             // Who waited may have given up.
-            _ = say.take().map(|say| say.send(Ok(address)));
+            _ = say.take().map(|say| say.send(Ok(addresses)));
         }
         said.push_str(&line);
         said.push('\n');
@@ -103,10 +106,13 @@ fn listen(output: PipeReader, say: oneshot::Sender<Started>) {
 }
 
 /// Of the line that says that it is ready.
-fn address(line: &str) -> Option<String> {
+fn addresses(line: &str) -> Option<[String; 2]> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let http = line["http"].as_str().map(str::to_owned);
-    http.filter(|_| line["message"] == "ready")
+    let text = |name: &str| line[name].as_str().map(str::to_owned);
+    match line["message"] == "ready" {
+        true => Some([text("http")?, text("admin")?]),
+        false => None,
+    }
 }
 
 #[tokio::test]
