@@ -16,6 +16,7 @@ use scylla::value::{CqlValue, Row};
 use secrecy::ExposeSecret as _;
 
 use crate::config::CqlConfig;
+use crate::telemetry::Metrics;
 
 /// A statement that has no answer within this time has an unknown end.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +95,18 @@ pub async fn connect(config: &CqlConfig) -> Result<Arc<Session>, CqlError> {
         .build()
         .await?;
     Ok(Arc::new(session))
+}
+
+/// Has `cql_requests_total` say how often the session asked the database.
+pub fn count_requests(session: &Arc<Session>, metrics: &Metrics) {
+    let session = Arc::clone(session);
+    metrics.before_each_look(move || {
+        let counted = session.get_metrics();
+        let requests = counted.get_requests_unpaged_num()
+            + counted.get_requests_manually_paged_num()
+            + counted.get_requests_automatically_paged_num();
+        metrics::counter!("cql_requests_total").absolute(requests);
+    });
 }
 
 /// One file of `migrations/`.

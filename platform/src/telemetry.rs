@@ -1,7 +1,7 @@
 //! Logs and metrics for Prometheus.
 
 use std::io::{self, IsTerminal as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -37,19 +37,37 @@ pub enum TelemetryError {
 #[derive(Clone)]
 pub struct Metrics {
     handle: Arc<PrometheusHandle>,
+    sources: Arc<Mutex<Vec<Source>>>,
 }
+
+type Source = Box<dyn Fn() + Send>;
 
 impl Metrics {
     /// Metrics that nothing records to, for tests that need some.
     pub fn detached() -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
+        Self::of(Arc::new(recorder.handle()))
+    }
+
+    fn of(handle: Arc<PrometheusHandle>) -> Self {
         Self {
-            handle: Arc::new(recorder.handle()),
+            handle,
+            sources: Arc::default(),
         }
+    }
+
+    /// `record` tells the recorder what somebody else counts, each time that somebody looks.
+    pub fn before_each_look(&self, record: impl Fn() + Send + 'static) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.push(Box::new(record));
     }
 
     /// All metrics in the text format of Prometheus.
     pub fn render(&self) -> String {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        for record in &*sources {
+            record();
+        }
         self.handle.render()
     }
 }
@@ -90,7 +108,7 @@ pub fn init(config: &LogConfig, to: LogTo) -> Result<Metrics, TelemetryError> {
             upkeep.run_upkeep();
         }
     });
-    Ok(Metrics { handle })
+    Ok(Metrics::of(handle))
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -101,6 +119,23 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_somebody_else_counts_is_asked_for_at_each_look() {
+        let recorder = builder().unwrap().build_recorder();
+        let metrics = Metrics::of(Arc::new(recorder.handle()));
+        let looks = std::sync::atomic::AtomicU64::new(40);
+        metrics.before_each_look(move || {
+            let now = looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+            metrics::counter!("looks_total").absolute(now);
+        });
+        metrics::with_local_recorder(&recorder, || {
+            for expected in ["looks_total 41", "looks_total 42"] {
+                let text = metrics.render();
+                assert!(text.contains(expected), "{text}");
+            }
+        });
+    }
 
     #[test]
     fn seconds_become_buckets() {

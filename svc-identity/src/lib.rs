@@ -178,12 +178,14 @@ pub async fn run(
     metrics: Metrics,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let (http, admin) = (listeners.http.local_addr()?, listeners.admin.local_addr()?);
     topics::verify(&config.kafka, TOPICS)?;
     let registry = Registry::new(config.kafka.schema_registry_url.as_str())?;
     let encoder = registry.register::<UserSnapshot>().await?;
     let producer = Producer::new(&config.kafka.brokers, &config.instance_name)?;
 
     let session = cql::connect(&config.cql).await?;
+    cql::count_requests(&session, &metrics);
     let users = Arc::new(Users::new(Arc::clone(&session)).await?);
     let claims = Arc::new(EmailClaims::new(Arc::clone(&session)).await?);
     let intents = Arc::new(Intents::new(Arc::clone(&session)).await?);
@@ -298,7 +300,8 @@ pub async fn run(
         )),
     ];
 
-    tracing::info!(instance = config.instance_name, "ready");
+    // The addresses as they are: a setting may leave the port to the system.
+    tracing::info!(instance = config.instance_name, %http, %admin, "ready");
     server::serve(listeners.http, routes::router(app), SERVER_LIMITS, shutdown).await?;
     // Those whose clients did not wait: each has an end, for it has a time limit.
     at_work.tasks.close();

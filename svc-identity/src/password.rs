@@ -44,7 +44,10 @@ impl Passwords {
         let argon2 = self.argon2.clone();
         let hashed = self
             .pool
-            .run(move || argon2.hash_password(bytes(&password).expose_secret().as_bytes()))
+            .run(move || {
+                cost::count(argon2.params());
+                argon2.hash_password(bytes(&password).expose_secret().as_bytes())
+            })
             .await?;
         hashed
             .map(|hash| hash.to_string())
@@ -81,6 +84,7 @@ impl Passwords {
             Some(text) => PasswordHash::new(text).map_err(PoolError::failed)?,
             None => self.decoy.clone(),
         };
+        let costs = Params::try_from(&against).map_err(PoolError::failed)?;
         let missing = cost::missing(&against, self.argon2.params()).map_err(PoolError::failed)?;
         let argon2 = self.argon2.clone();
         let verified = self
@@ -88,6 +92,7 @@ impl Passwords {
             .run(move || {
                 let password = bytes(&password);
                 let password = password.expose_secret().as_bytes();
+                cost::count(&costs);
                 let verified = argon2.verify_password(password, &against);
                 if let Some(missing) = missing.filter(|_| verified.is_err()) {
                     cost::pay(missing, password)?;

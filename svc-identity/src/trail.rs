@@ -78,6 +78,18 @@ impl Trail {
         Ok(self.write(&entry).await?)
     }
 
+    /// [`Trail::record`] of what a stranger tried with an address that has a user, or none: it writes as much for nobody, under
+    /// an id that nobody has, so that the time tells nobody which.
+    pub async fn record_of_stranger(&self, deed: Deed) -> Result<(), TrailError> {
+        let entry = entry(deed, Some(Outcome::Done));
+        let user = entry.deed.user_id.unwrap_or(entry.id);
+        futures::try_join!(
+            self.entries.insert(&entry),
+            self.by_user.insert(entry.place(), [user]),
+        )?;
+        Ok(())
+    }
+
     /// Adds an entry about what is about to be done.
     pub async fn begin(&self, deed: Deed) -> Result<Entry, TrailError> {
         let entry = entry(deed, None);

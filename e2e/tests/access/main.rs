@@ -1,21 +1,23 @@
-//! docs/ACCESS.md, row by row: every call of every service by everyone, through the gateway.
+//! docs/ACCESS.md, row by row: every call of every service by everyone, through the gateway, and what services ask each other
+//! at their own ports.
 
 mod callers;
 mod table;
 mod world;
 
 use std::collections::BTreeMap;
+use std::env;
 
 use anyhow::{Context as _, ensure};
 use e2e::events::concert;
 use e2e::users::{fresh_email, register};
-use e2e::{Call, PASSWORD, TicketType, User, guests, orders, vouchers};
+use e2e::{Api, Call, PASSWORD, Service, TicketType, guests, orders, vouchers};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::ids::new_id;
 use serde_json::{Value, json};
 
-use crate::callers::{CALLERS, NOBODY, another};
-use crate::table::{Row, rows};
+use crate::callers::{CALLERS, Caller};
+use crate::table::{Row, rows, undescribed};
 use crate::world::{Thing, VOUCHER, World};
 
 /// A debug build answers slowly, and other tests want to be answered too.
@@ -74,6 +76,14 @@ async fn body(world: &World, call: &str, thing: Thing) -> anyhow::Result<Value> 
             json!({"method": {"type": "simulated", "card": orders::CARD_PAID}})
         }
         "POST /v1/tickets/{id}/attendance" => json!({"status": "confirmed"}),
+        "POST /v1/service-tokens" => {
+            json!({"service": "svc-catalog", "secret": env::var("SVC_CATALOG_SECRET")?})
+        }
+        // Of a version that the event has not by then.
+        "PUT /internal/events/{id}/quantities" => {
+            let quantity = json!({"ticket_type_id": thing.part, "quantity": 5});
+            json!({"version": 1_000, "quantities": [quantity]})
+        }
         "PUT /v1/tickets/{id}/attendee" => {
             json!({"name": "Ada Lovelace", "email": "ada@example.com"})
         }
@@ -83,9 +93,10 @@ async fn body(world: &World, call: &str, thing: Thing) -> anyhow::Result<Value> 
 
 async fn prepared(
     world: &World,
+    api: &Api,
     row: &Row,
     thing: Thing,
-    by: Option<&User>,
+    token: Option<&str>,
 ) -> anyhow::Result<Call> {
     let (method, path) = row.call.split_once(' ').context("method and path")?;
     let path = path
@@ -93,35 +104,40 @@ async fn prepared(
         .replace("{user_id}", &thing.id.to_string())
         .replace("{ticket_type_id}", &thing.part.to_string())
         .replace("{guest_id}", &thing.part.to_string())
+        .replace("{order_id}", &thing.part.to_string())
         .replace("{code}", VOUCHER);
-    let mut call = world.stack.gateway().call(method.parse()?, path);
+    let mut call = api.call(method.parse()?, path);
     call = call.if_match("*").idempotency_key(&new_id().to_string());
     let body = body(world, &row.call, thing).await?;
     if !body.is_null() {
         call = call.json(&body);
     }
-    Ok(match by {
-        Some(user) => call.by(user),
+    Ok(match token {
+        Some(token) => call.token(token),
         None => call,
     })
 }
 
 /// What the caller of a column is answered. `shared` is for who is refused, which has no effect.
-async fn answer(world: &World, row: &Row, column: usize, shared: Thing) -> anyhow::Result<u16> {
-    let other;
-    let by = match column {
-        NOBODY => None,
-        _ if LAST_CALLS.contains(&row.call.as_str()) => {
-            other = another(&world.stack, column).await?;
-            other.as_ref()
+async fn answer(
+    world: &World,
+    api: &Api,
+    row: &Row,
+    column: usize,
+    shared: Thing,
+) -> anyhow::Result<u16> {
+    let token = match CALLERS[column] {
+        (_, Caller::Person(roles)) if LAST_CALLS.contains(&row.call.as_str()) => {
+            Some(world.stack.user(roles).await?.token)
         }
-        _ => world.callers[column].as_ref(),
+        _ => world.tokens[column].clone(),
     };
     let thing = match row.statuses[column] {
         200..=299 => world.make(&row.about).await?,
         _ => shared,
     };
-    prepared(world, row, thing, by).await?.status().await
+    let call = prepared(world, api, row, thing, token.as_deref());
+    call.await?.status().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,11 +149,25 @@ async fn everyone_is_answered_as_the_page_says() -> anyhow::Result<()> {
             shared.insert(&row.about, world.make(&row.about).await?);
         }
     }
-    let (world, shared) = (&world, &shared);
+    // Not at the gateway, for anyone: what services ask each other is at their own ports.
+    let ports: BTreeMap<String, Service> = undescribed()?
+        .into_iter()
+        .map(|(service, call)| (call, service))
+        .collect();
+    let (world, shared, ports) = (&world, &shared, &ports);
     let answers = rows.iter().map(|row| async move {
+        let gateway = world.stack.gateway();
+        let port = ports.get(&row.call);
+        let api = port.map_or(gateway, |service| world.stack.service(*service));
         let mut statuses = [0; CALLERS.len()];
         for (column, status) in statuses.iter_mut().enumerate() {
-            let answered = answer(world, row, column, shared[&row.about]).await;
+            if port.is_some() {
+                let token = world.tokens[column].as_deref();
+                let call = prepared(world, gateway, row, shared[&row.about], token);
+                let outside = call.await?.status().await?;
+                ensure!(outside == 404, "the gateway answers {outside} to {row:?}");
+            }
+            let answered = answer(world, api, row, column, shared[&row.about]).await;
             let (who, _) = CALLERS[column];
             *status = answered.with_context(|| format!("{} by {who}", row.call))?;
         }

@@ -8,7 +8,7 @@ use e2e::{PublishedEvent, Stack, TicketType, User, eventually, guests, orders, v
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::callers::{CUSTOMER, ORGANIZER, another};
+use crate::callers::{CALLERS, CUSTOMER, Caller, ORGANIZER, token_of};
 
 /// The code of every voucher that is made here.
 pub(crate) const VOUCHER: &str = "ACCESS";
@@ -18,15 +18,17 @@ pub(crate) const VOUCHER: &str = "ACCESS";
 pub(crate) struct Thing {
     /// `{id}` of the path, or `{user_id}`.
     pub(crate) id: Uuid,
-    /// `{ticket_type_id}` or `{guest_id}`, where the thing has one.
+    /// `{ticket_type_id}`, `{guest_id}` or `{order_id}`, where the thing has one.
     pub(crate) part: Uuid,
 }
 
 /// The callers and what they have.
 pub(crate) struct World {
     pub(crate) stack: Stack,
+    /// By column, where a person calls.
+    people: Vec<Option<User>>,
     /// By column.
-    pub(crate) callers: Vec<Option<User>>,
+    pub(crate) tokens: Vec<Option<String>>,
     /// For orders.
     pub(crate) on_sale: PublishedEvent,
 }
@@ -34,23 +36,31 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let stack = Stack::from_env();
-        let mut callers = Vec::new();
-        for column in 0..crate::callers::CALLERS.len() {
-            callers.push(another(&stack, column).await?);
+        let (mut people, mut tokens) = (Vec::new(), Vec::new());
+        for (_, caller) in CALLERS {
+            let (mut person, mut token) = (None, None);
+            match caller {
+                Caller::Nobody => {}
+                Caller::Person(roles) => person = Some(stack.user(roles).await?),
+                Caller::Service(name) => token = Some(token_of(&stack, name).await?),
+            }
+            tokens.push(token.or(person.as_ref().map(|person| person.token.clone())));
+            people.push(person);
         }
-        let organizer = callers[ORGANIZER].as_ref().context("an organizer")?;
+        let organizer = people[ORGANIZER].as_ref().context("an organizer")?;
         let on_sale = stack
             .published_event(organizer, &[TicketType::general(1_000)])
             .await?;
         Ok(Self {
             stack,
-            callers,
+            people,
+            tokens,
             on_sale,
         })
     }
 
     fn caller(&self, column: usize) -> anyhow::Result<&User> {
-        self.callers[column].as_ref().context("somebody")
+        self.people[column].as_ref().context("somebody")
     }
 
     /// Makes a new one of what the page calls `about`.
@@ -64,6 +74,14 @@ impl World {
                 let types = [TicketType::general(10), TicketType::vip(10)];
                 let event = self.stack.published_event(organizer, &types).await?;
                 (event.id, event.ticket_types[0])
+            }
+            "an event on sale" => {
+                let organizer = self.caller(ORGANIZER)?;
+                let types = [TicketType::general(10)];
+                let event = self.stack.published_event(organizer, &types).await?;
+                let ticket_type = event.ticket_types[0];
+                self.order_of(event.id, ticket_type).await?;
+                (event.id, ticket_type)
             }
             "a guest" => {
                 let organizer = self.caller(ORGANIZER)?;
@@ -82,6 +100,7 @@ impl World {
                 (event, ticket_type)
             }
             "an order" => (self.order().await?, nothing),
+            "an order of a user" => (self.caller(CUSTOMER)?.id, self.order().await?),
             "a paid order" => (id_of(&self.paid().await?)?, nothing),
             "a ticket" => (id_of(&self.paid().await?["tickets"][0])?, nothing),
             "a mail" => (self.mail().await?, nothing),
@@ -107,9 +126,13 @@ impl World {
     }
 
     async fn order(&self) -> anyhow::Result<Uuid> {
-        let lines = [(self.on_sale.ticket_types[0], 1)];
-        let buyer = self.caller(CUSTOMER)?;
-        let order = orders::place(self.stack.checkout(), buyer, self.on_sale.id, &lines);
+        let (event, ticket_type) = (self.on_sale.id, self.on_sale.ticket_types[0]);
+        self.order_of(event, ticket_type).await
+    }
+
+    async fn order_of(&self, event: Uuid, ticket_type: Uuid) -> anyhow::Result<Uuid> {
+        let (buyer, lines) = (self.caller(CUSTOMER)?, [(ticket_type, 1)]);
+        let order = orders::place(self.stack.checkout(), buyer, event, &lines);
         id_of(&order.send().await?.expect(201)?)
     }
 

@@ -93,6 +93,19 @@ mod tests {
         assert_eq!(published(10_000 + 1_200), ["b"]);
     }
 
+    #[test]
+    fn the_gateway_knows_a_key_before_it_signs() {
+        const GATEWAY: &str = include_str!("../../../infra/gateway/envoy.yaml");
+        const KEPT: &str = "cache_duration: ";
+        let kept = GATEWAY.lines().find_map(|line| {
+            let seconds = line.trim().strip_prefix(KEPT)?.strip_suffix('s')?;
+            seconds.parse().ok()
+        });
+        let kept = Duration::from_secs(kept.expect("how long the gateway keeps keys"));
+        assert!(kept + RELOAD_EVERY < PUBLISHED_BEFORE, "{kept:?}");
+        assert!(ACCESS_TOKEN_LIFETIME < PUBLISHED_AFTERWARDS);
+    }
+
     proptest! {
         #[test]
         fn a_token_can_be_verified_as_long_as_it_is_good(

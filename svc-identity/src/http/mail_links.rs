@@ -80,7 +80,7 @@ pub async fn ask_for_reset(
     // For nobody the same is done: one row is written, and what becomes of it is found out after the answer.
     let user_id = holder.unwrap_or_else(new_id);
     let deed = Deed::by_stranger(Action::ResetAsked, holder, client);
-    app.trail.record(deed).await?;
+    app.trail.record_of_stranger(deed).await?;
     let owed = app.mails.owe(Purpose::ResetPassword, user_id).await?;
     app.mails.settle_soon(owed);
     Ok(StatusCode::ACCEPTED)

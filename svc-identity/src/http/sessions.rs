@@ -93,7 +93,7 @@ pub async fn sign_in(
     let user_id = account.as_ref().map(|account| account.user.id);
     let Some(account) = account.filter(|_| verified) else {
         let deed = Deed::by_stranger(Action::SignInFailed, user_id, client);
-        app.trail.record(deed).await?;
+        app.trail.record_of_stranger(deed).await?;
         return Err(Problem::new(Code::BadCredentials));
     };
 

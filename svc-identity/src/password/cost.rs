@@ -4,13 +4,21 @@
 use argon2::password_hash::{self, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 
+/// KiB times passes, to which the time is in proportion (RFC 9106, section 3.4).
+fn work(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
+}
+
+/// Counts a password that was hashed at this cost.
+pub(super) fn count(params: &Params) {
+    metrics::counter!("passwords_work_kib_total").increment(work(params));
+}
+
 /// What `hash` costs less than `today`, as something that costs just that and no more memory; `None` when it does not.
-/// The time is in proportion to memory and passes (RFC 9106, section 3.4).
 pub(super) fn missing(
     hash: &PasswordHash,
     today: &Params,
 ) -> Result<Option<Params>, password_hash::Error> {
-    let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
     let missing = work(today).saturating_sub(work(&Params::try_from(hash)?));
     if missing == 0 {
         return Ok(None);
@@ -25,6 +33,7 @@ pub(super) fn missing(
 /// Costs what `missing` says, for nothing but the time.
 pub(super) fn pay(missing: Params, password: &[u8]) -> Result<(), password_hash::Error> {
     const SALT: [u8; 16] = [0; 16];
+    count(&missing);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, missing);
     argon2.hash_password_into(password, &SALT, &mut [0; 32])?;
     Ok(())

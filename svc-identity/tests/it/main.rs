@@ -3,6 +3,7 @@
 mod abandoned_claims;
 mod address_crashes;
 mod admin;
+mod alike;
 mod attacks;
 mod audit;
 mod bad_input;

