@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use e2e::orders::{CARD_PAID, pay, place};
 use e2e::users::id_of;
 use e2e::wait::SOON;
-use e2e::{Mail, PublishedEvent, Role, Stack, TicketType, User, eventually};
+use e2e::{Mail, PublishedEvent, Role, Service, Stack, TicketType, User, eventually};
 use futures::future::try_join_all;
 use mail_parser::MessageParser;
 use platform::ids::derived_id;
@@ -21,6 +21,7 @@ use crate::{TURN, stack_command};
 
 const CHECKOUT: &str = "svc-checkout";
 const MAILER: &str = "svc-mailer";
+const MAIL_SERVER: &str = "mailbox";
 /// So many that some are left when the first one is refunded.
 const ORDERS: usize = 240;
 /// So many that some are not told yet when the first one is.
@@ -106,6 +107,43 @@ impl Sale {
         Ok(())
     }
 
+    /// Stops the mailer while the mail server has mails about ended orders and says nothing; it goes on when the stop has begun.
+    async fn stop_with_mails_in_hand(&self) -> anyhow::Result<()> {
+        stack_command("freeze", MAIL_SERVER).await?;
+        let in_hand = eventually(SOON, "a mail in hand", async || {
+            let found = self.mails_in_hand().await?;
+            Ok((found > 0).then_some(()))
+        })
+        .await;
+        let admin = self.stack.admin_port(Service::Mailer);
+        let answered = async {
+            let stopping = eventually(SOON, "the mailer to be stopping", async || {
+                let is_ready = admin.get("/readyz").status().await? == 200;
+                Ok((!is_ready).then_some(()))
+            })
+            .await;
+            // Whatever came of it: others have mails, too.
+            stack_command("thaw", MAIL_SERVER).await?;
+            stopping
+        };
+        let (stopped, answered) = tokio::join!(stack_command("stop", MAILER), answered);
+        in_hand.and(answered).and(stopped)
+    }
+
+    /// How many mails about ended orders the mail server is being given.
+    async fn mails_in_hand(&self) -> anyhow::Result<usize> {
+        let path = format!("/v1/notifications?status=queued&event_id={}", self.event.id);
+        let queued = self.stack.mailer().get(path).by(&self.buyer).send().await?;
+        let queued = queued.expect(200)?;
+        let queued = queued["items"].as_array().context("a page")?;
+        let in_hand = queued.iter().filter(|mail| {
+            mail["template"] == "event-cancelled"
+                && mail["attempts"] == 1
+                && mail["reason"].is_null()
+        });
+        Ok(in_hand.count())
+    }
+
     /// Waits until a mail about each order is out.
     async fn await_mails(&self) -> anyhow::Result<()> {
         let wanted: HashSet<String> = self.orders.iter().map(|(id, _)| mail_id(*id)).collect();
@@ -189,7 +227,7 @@ async fn a_stop_among_the_mails_of_a_cancelled_event_sends_each_once() -> anyhow
     let _turn = TURN.lock().await;
     let sale = Sale::of(TOLD).await?;
     sale.call_off_until_the_first_mail().await?;
-    stack_command("stop", MAILER).await?;
+    sale.stop_with_mails_in_hand().await?;
     stack_command("start", MAILER).await?;
     sale.await_mails().await?;
     for mails in sale.mails().await? {

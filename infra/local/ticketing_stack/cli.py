@@ -73,13 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     command("status", lambda stack, _: lifecycle.status(stack), "what runs")
     command("welcome", lambda stack, _: print(welcome(stack)), "where to go and whom to sign in as")
     for name, run, text in (
-        ("start", lifecycle.start, "start one program and wait until it is ready"),
-        ("stop", lifecycle.stop, "stop one program and wait until it is gone"),
-        ("kill", lifecycle.kill, "kill one program without a goodbye (SIGKILL)"),
-        ("freeze", lifecycle.freeze, "stop one program in its tracks (SIGSTOP)"),
-        ("thaw", lifecycle.thaw, "let a frozen program go on (SIGCONT)"),
+        ("start", _exclusive(_of_one(lifecycle.start)), "start one program and wait until it is ready"),
+        ("stop", _exclusive(_of_one(lifecycle.stop)), "stop one program and wait until it is gone"),
+        ("kill", _exclusive(_of_one(lifecycle.kill)), "kill one program without a goodbye (SIGKILL)"),
+        ("freeze", _exclusive(_of_one(lifecycle.freeze)), "stop one program in its tracks (SIGSTOP)"),
+        # At any time: a program that is being stopped may wait for the frozen one.
+        ("thaw", _of_one(lifecycle.thaw), "let a frozen program go on (SIGCONT)"),
     ):
-        one = command(name, _exclusive(lambda stack, arguments, run=run: run(stack, arguments.name)), text)
+        one = command(name, run, text)
         one.add_argument("name", help="as `stack status` names it")
     env = command("env", _env, "the stack's addresses, or a service's environment, as NAME=value")
     env.add_argument("service", nargs="?", choices=SERVICES)
@@ -129,6 +130,10 @@ def _become(command: list[str], additional: dict[str, str]) -> None:
 
 def _tail(stack: Stack, arguments) -> None:
     kafka_tools.tail(stack, arguments.topic, from_beginning=arguments.start == "beginning")
+
+
+def _of_one(run):
+    return lambda stack, arguments: run(stack, arguments.name)
 
 
 def _exclusive(run):

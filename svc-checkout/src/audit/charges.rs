@@ -2,6 +2,8 @@
 //! Stripe, which are only what we were told: Stripe's own ledger is not read.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 
 use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
@@ -9,6 +11,7 @@ use schemas::Micros;
 use scylla::client::session::Session;
 use uuid::Uuid;
 
+use super::report::{Found, Promise};
 use super::scope::Scope;
 
 /// What became of a charge.
@@ -33,6 +36,78 @@ pub(super) struct Charge {
     pub(super) is_our_note: bool,
 }
 
+/// Every charge by its payment.
+#[derive(Debug, Default)]
+pub(super) struct Charges {
+    by_payment: HashMap<Uuid, Charge>,
+    /// What another statement says of a payment that stands in one already.
+    again: Vec<(Uuid, Charge)>,
+}
+
+impl Charges {
+    /// One more line. Of a payment that is known the first line stays what is judged.
+    pub(super) fn add(&mut self, payment_id: Uuid, charge: Charge) {
+        match self.by_payment.entry(payment_id) {
+            Entry::Vacant(place) => _ = place.insert(charge),
+            Entry::Occupied(_) => self.again.push((payment_id, charge)),
+        }
+    }
+
+    pub(super) fn get(&self, payment_id: Uuid) -> Option<&Charge> {
+        self.by_payment.get(&payment_id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn get_mut(&mut self, payment_id: Uuid) -> Option<&mut Charge> {
+        self.by_payment.get_mut(&payment_id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn replace(&mut self, payment_id: Uuid, charge: Charge) {
+        self.by_payment.insert(payment_id, charge);
+    }
+
+    /// One of each payment.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Uuid, &Charge)> {
+        self.by_payment
+            .iter()
+            .map(|(payment_id, charge)| (*payment_id, charge))
+    }
+
+    /// All that stand in the statements, those of one payment too.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Charge> {
+        let again = self.again.iter().map(|(_, charge)| charge);
+        self.by_payment.values().chain(again)
+    }
+
+    /// A payment is charged at one place: whoever looks at one of two may take its money, or give it back, once more.
+    pub(super) fn check(&self, found: &mut Found) {
+        for (payment_id, charge) in &self.again {
+            let first = self.by_payment.get(payment_id).map(ToString::to_string);
+            found.add(
+                Promise::MoneyConserved,
+                *payment_id,
+                format!(
+                    "payment {payment_id} stands in two ledgers: {} and {charge}",
+                    first.unwrap_or_default()
+                ),
+            );
+        }
+    }
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            amount,
+            currency,
+            ..
+        } = self;
+        write!(f, "{status:?} {amount} {currency}")
+    }
+}
+
 /// The statements, and whose word each is.
 const STATEMENTS: [(&str, bool); 3] = [
     (
@@ -50,9 +125,9 @@ const STATEMENTS: [(&str, bool); 3] = [
     ),
 ];
 
-/// Every charge by its payment.
-pub(super) async fn read(session: &Session, scope: Scope) -> anyhow::Result<HashMap<Uuid, Charge>> {
-    let mut charges = HashMap::new();
+/// Every charge that is in scope.
+pub(super) async fn read(session: &Session, scope: Scope) -> anyhow::Result<Charges> {
+    let mut charges = Charges::default();
     for (text, is_our_note) in STATEMENTS {
         read_one(session, scope, text, is_our_note, &mut charges).await?;
     }
@@ -64,7 +139,7 @@ async fn read_one(
     scope: Scope,
     text: &str,
     is_our_note: bool,
-    charges: &mut HashMap<Uuid, Charge>,
+    charges: &mut Charges,
 ) -> anyhow::Result<()> {
     let mut rows = session
         .query_iter(text, ())
@@ -92,9 +167,7 @@ async fn read_one(
             changed_at,
             is_our_note,
         };
-        if charges.insert(payment_id, charge).is_some() {
-            bail!("payment {payment_id} stands in two ledgers");
-        }
+        charges.add(payment_id, charge);
     }
     Ok(())
 }

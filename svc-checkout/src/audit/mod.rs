@@ -4,7 +4,7 @@
 //! and a test sees to it. It reads the topics as any consumer does, the tables row by row, the provider's ledger, and,
 //! where there is one, the history that clients wrote. It disturbs nobody, so it may run while tickets are sold.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ mod vouchers;
 #[cfg(test)]
 mod tests;
 
-use charges::Charge;
+use charges::Charges;
 use clients::History;
 use ledger::Ledger;
 use money::OnTheWay;
@@ -116,7 +116,7 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
         ledger.stock.len(),
         ledger.records,
         tables.orders(),
-        charges.len(),
+        charges.lines().count(),
         history.map_or_else(String::new, |history| format!(
             ", {} requests",
             history.len()
@@ -128,7 +128,7 @@ pub async fn run(config: &StoresConfig, audit: &Audit) -> anyhow::Result<Report>
             "{currency}, minor units: captured {captured}, paid back {back}, orders that are paid {sold}"
         ));
     }
-    let noted = charges.values().filter(|charge| charge.is_our_note).count();
+    let noted = charges.lines().filter(|charge| charge.is_our_note).count();
     if noted > 0 {
         report.facts.push(format!(
             "{noted} charges are our notes of what Stripe said: its own ledger was not read"
@@ -149,13 +149,13 @@ struct Look {
     /// Orders whose rows are to be read again.
     suspects: HashSet<Uuid>,
     /// The provider's ledger at that time.
-    charges: HashMap<Uuid, Charge>,
+    charges: Charges,
 }
 
 fn judge(
     ledger: &Ledger,
     tables: &Tables<'_>,
-    charges: HashMap<Uuid, Charge>,
+    charges: Charges,
     history: Option<&History>,
     scope: Scope,
 ) -> Look {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use schemas::Micros;
 use uuid::Uuid;
 
-use super::charges::{Charge, ChargeStatus};
+use super::charges::{Charge, ChargeStatus, Charges};
 use super::ledger::{Entry, Ledger, Step};
 use super::report::{Found, Promise};
 
@@ -44,17 +44,18 @@ struct Times {
 
 pub(super) fn check(
     ledger: &Ledger,
-    charges: &HashMap<Uuid, Charge>,
+    charges: &Charges,
     now: Micros,
     found: &mut Found,
 ) -> OnTheWay {
+    charges.check(found);
     let mut payments: HashMap<Uuid, Payment<'_>> = HashMap::new();
     confirmed(ledger, &mut payments, found);
     owed(ledger, charges, &mut payments, found);
     promised_back(ledger, &payments, found);
     paid_back(ledger, &mut payments, found);
     for (payment_id, payment) in &payments {
-        let charge = charges.get(payment_id);
+        let charge = charges.get(*payment_id);
         bought(ledger, *payment_id, payment, charge, found);
     }
     let last_refund = ledger
@@ -67,9 +68,9 @@ pub(super) fn check(
         last_refund: last_refund.unwrap_or_default(),
     };
     let mut on_the_way = OnTheWay::default();
-    for (payment_id, charge) in charges {
-        let payment = payments.get(payment_id);
-        gone_where(*payment_id, charge, payment, times, &mut on_the_way, found);
+    for (payment_id, charge) in charges.iter() {
+        let payment = payments.get(&payment_id);
+        gone_where(payment_id, charge, payment, times, &mut on_the_way, found);
     }
     on_the_way
 }
@@ -98,7 +99,7 @@ fn confirmed<'a>(ledger: &'a Ledger, payments: &mut HashMap<Uuid, Payment<'a>>, 
 
 fn owed(
     ledger: &Ledger,
-    charges: &HashMap<Uuid, Charge>,
+    charges: &Charges,
     payments: &mut HashMap<Uuid, Payment<'_>>,
     found: &mut Found,
 ) {
@@ -109,7 +110,7 @@ fn owed(
         if payment.due.replace(due.due_at).is_some() {
             broken(format!("payment {payment_id} is owed back twice"));
         }
-        let is_charged = charges.get(&payment_id).is_some_and(|charge| {
+        let is_charged = charges.get(payment_id).is_some_and(|charge| {
             matches!(
                 charge.status,
                 ChargeStatus::Captured | ChargeStatus::Refunded
@@ -258,12 +259,9 @@ fn gone_where(
 }
 
 /// Captured, paid back and sold in the currency, over all charges and orders.
-pub(super) fn sums(
-    ledger: &Ledger,
-    charges: &HashMap<Uuid, Charge>,
-) -> BTreeMap<String, [i128; 3]> {
+pub(super) fn sums(ledger: &Ledger, charges: &Charges) -> BTreeMap<String, [i128; 3]> {
     let mut sums: BTreeMap<String, [i128; 3]> = BTreeMap::new();
-    for charge in charges.values() {
+    for charge in charges.lines() {
         let [captured, back, _] = sums.entry(charge.currency.clone()).or_default();
         let amount = i128::from(charge.amount);
         match charge.status {

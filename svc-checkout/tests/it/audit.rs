@@ -8,12 +8,15 @@ use e2e::orders::{CARD_DECLINED, CARD_PAID, CARD_TIMES_OUT, pay};
 use e2e::users::id_of;
 use e2e::vouchers::{half, make, place_with};
 use e2e::{Stack, TicketType};
+use platform::clock::Timestamp;
 use platform::config::Env;
 use platform::cql;
 use platform::ids::new_id;
 use svc_checkout::audit::{self, Audit};
 use svc_checkout::config::StoresConfig;
+use svc_checkout::domain::order::Order;
 use svc_checkout::rebuild;
+use svc_checkout::store::MIGRATIONS;
 use uuid::Uuid;
 
 use crate::Scene;
@@ -128,5 +131,37 @@ async fn the_tables_are_the_ledger_and_can_be_made_from_it_again() -> anyhow::Re
     session
         .query_unpaged(format!("DROP KEYSPACE {keyspace}"), ())
         .await?;
+    Ok(())
+}
+
+/// In the ledger of before migration 0011 and in the one after it, of which the service reads one only.
+#[tokio::test]
+async fn a_payment_that_stands_in_two_ledgers_is_told_as_broken() -> anyhow::Result<()> {
+    let stores = stores(&Stack::from_env(), "test_two_ledgers")?;
+    cql::migrate(&stores.cql, MIGRATIONS).await?;
+    let session = cql::connect(&stores.cql).await?;
+    let (event, payment) = (new_id(), new_id());
+    let order = Order::id_of_command(event, new_id());
+    // So lately that the box office need not know of it.
+    let now = Timestamp::now().as_micros();
+    let former = "INSERT INTO simulated_charges (payment_id, order_id, status, amount, currency, changed_at) \
+                  VALUES (?, ?, 'voided', 2500, 'EUR', ?)";
+    let newer = "INSERT INTO simulated_ledger (bucket, payment_id, order_id, status, amount, currency, changed_at) \
+                 VALUES (0, ?, ?, 'captured', 2500, 'EUR', ?)";
+    let this_event = Audit {
+        event: Some(event),
+        ..Audit::default()
+    };
+    session.query_unpaged(newer, (payment, order, now)).await?;
+    let report = audit::run(&stores, &this_event).await?;
+    ensure!(report.holds(), "{report}");
+    session.query_unpaged(former, (payment, order, now)).await?;
+    let report = audit::run(&stores, &this_event).await?;
+    let told =
+        format!("payment {payment} stands in two ledgers: Captured 2500 EUR and Voided 2500 EUR");
+    ensure!(
+        !report.holds() && report.to_string().contains(&told),
+        "{report}"
+    );
     Ok(())
 }

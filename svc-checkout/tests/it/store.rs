@@ -1,5 +1,6 @@
 //! Rows that no test through the API can make: of other years, and many at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -237,5 +238,35 @@ async fn every_charge_has_one_end_whoever_wants_which() -> anyhow::Result<()> {
     }
     assert_eq!(one.find(new_id()).await?, None);
     assert!(!one.refund(new_id()).await?, "nothing was charged");
+    Ok(())
+}
+
+/// A transaction costs the database the same with one charge as with thirty: that charges share them is why payments are as quick
+/// as they are. What one transaction has written has one time, so the rows tell how many there were.
+#[tokio::test]
+async fn charges_that_come_at_once_share_transactions() -> anyhow::Result<()> {
+    const CHARGES: usize = 60;
+    let session = session("test_checkout_charges").await?;
+    let store = ChargeStore::new(Arc::clone(&session)).await?;
+    let ids: Vec<Uuid> = std::iter::repeat_with(new_id).take(CHARGES).collect();
+    settled(&store, &ids, ChargeStatus::Captured).await?;
+    let rows = "SELECT bucket, payment_id, WRITETIME(status) FROM simulated_ledger";
+    let rows = session.query_unpaged(rows, ()).await?.into_rows_result()?;
+    let mut charges = 0;
+    let mut transactions = HashSet::new();
+    for row in rows.rows::<(i8, Uuid, i64)>()? {
+        let (partition, id, written_at) = row?;
+        if ids.contains(&id) {
+            charges += 1;
+            transactions.insert((partition, written_at));
+        }
+    }
+    assert_eq!(charges, CHARGES);
+    // One for each of the four partitions; where the database did not answer in time its charges went one by one.
+    assert!(
+        transactions.len() <= CHARGES / 2,
+        "{} transactions of {CHARGES} charges",
+        transactions.len()
+    );
     Ok(())
 }

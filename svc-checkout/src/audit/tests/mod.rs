@@ -6,7 +6,7 @@ mod vouchers;
 
 use std::collections::BTreeSet;
 
-use sale::{EVENT, NOW, SECOND, Sale, euros, order, payment};
+use sale::{EVENT, NOW, SECOND, Sale, a_charge, euros, order, payment};
 use schemas::checkout::EndReason;
 use uuid::Uuid;
 
@@ -126,23 +126,31 @@ fn each_disorder_is_seen() {
         ),
         (
             "the card was declined",
-            |s| s.charges.get_mut(&payment(1)).unwrap().status = ChargeStatus::Declined,
+            |s| s.charged(1).status = ChargeStatus::Declined,
             &[MoneyConserved],
         ),
         (
             "the charge was less",
-            |s| s.charges.get_mut(&payment(1)).unwrap().amount = 1,
+            |s| s.charged(1).amount = 1,
             &[MoneyConserved],
         ),
         (
             "the charge was another order's",
-            |s| s.charges.get_mut(&payment(1)).unwrap().order_id = order(4),
+            |s| s.charged(1).order_id = order(4),
             &[MoneyConserved],
         ),
         (
             "a charge bought nothing",
             |s| {
                 s.charge(4, ChargeStatus::Captured, 30 * SECOND);
+            },
+            &[MoneyConserved],
+        ),
+        (
+            "a charge stands in two ledgers",
+            |s| {
+                let again = a_charge(1, ChargeStatus::Captured, 3 * SECOND);
+                s.charges.add(payment(1), again);
             },
             &[MoneyConserved],
         ),

@@ -1,7 +1,5 @@
 //! A small sale that is in order.
 
-use std::collections::HashMap;
-
 use platform::kafka::topic_reader::Place;
 use schemas::catalog::{EventInventory, EventStatus, TicketTypeInventory};
 use schemas::checkout::{
@@ -12,7 +10,7 @@ use schemas::{Micros, Money};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::charges::{Charge, ChargeStatus};
+use crate::audit::charges::{Charge, ChargeStatus, Charges};
 use crate::audit::clients::History;
 use crate::audit::ledger::{Entry, Ledger, Released, Step, Terms};
 use crate::audit::report::Found;
@@ -30,7 +28,7 @@ pub(super) const NOW: Micros = 1_000 * SECOND;
 /// The topics and the provider's ledger of a sale, and its clients' history.
 pub(super) struct Sale {
     pub(super) ledger: Ledger,
-    pub(super) charges: HashMap<Uuid, Charge>,
+    pub(super) charges: Charges,
     pub(super) history: Vec<serde_json::Value>,
     offset: i64,
     number: i64,
@@ -48,6 +46,18 @@ pub(super) fn euros(amount: i64) -> Money {
     Money {
         amount,
         currency: "EUR".to_owned(),
+    }
+}
+
+/// For an order, by the simulated provider.
+pub(super) fn a_charge(n: u128, status: ChargeStatus, changed_at: Micros) -> Charge {
+    Charge {
+        order_id: order(n),
+        status,
+        amount: PRICE,
+        currency: "EUR".to_owned(),
+        changed_at,
+        is_our_note: false,
     }
 }
 
@@ -132,16 +142,14 @@ impl Sale {
         status: ChargeStatus,
         changed_at: Micros,
     ) -> &mut Charge {
-        let charge = Charge {
-            order_id: order(n),
-            status,
-            amount: PRICE,
-            currency: "EUR".to_owned(),
-            changed_at,
-            is_our_note: false,
-        };
-        self.charges.insert(payment(n), charge);
-        self.charges.get_mut(&payment(n)).unwrap()
+        self.charges
+            .replace(payment(n), a_charge(n, status, changed_at));
+        self.charged(n)
+    }
+
+    /// The charge of an order.
+    pub(super) fn charged(&mut self, n: u128) -> &mut Charge {
+        self.charges.get_mut(payment(n)).unwrap()
     }
 
     pub(super) fn due(&mut self, n: u128, at: Micros) {
@@ -205,7 +213,7 @@ impl Sale {
     pub(super) fn in_order() -> Self {
         let mut sale = Self {
             ledger: Ledger::empty(),
-            charges: HashMap::new(),
+            charges: Charges::default(),
             history: Vec::new(),
             offset: 0,
             number: 0,

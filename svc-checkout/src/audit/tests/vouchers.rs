@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemas::catalog::VoucherTerms;
 use schemas::checkout::{UsedVoucher, VoucherLevel};
 
-use super::sale::{EVENT, NOW, SECOND, Sale, euros, order, payment};
+use super::sale::{EVENT, NOW, SECOND, Sale, euros, order};
 use crate::audit::ledger::Entry;
 use crate::audit::report::Promise::{self, *};
 
@@ -64,7 +64,7 @@ impl Sale {
         sale.ledger.vouchers.insert(EVENT, vec![terms()]);
         for n in [1, 2] {
             have_voucher(sale.entries(n));
-            sale.charges.get_mut(&payment(n)).unwrap().amount -= DISCOUNT;
+            sale.charged(n).amount -= DISCOUNT;
         }
         sale.ledger.due[0].amount.amount -= DISCOUNT;
         sale.counted(2);
@@ -132,7 +132,7 @@ fn each_disorder_of_a_voucher_is_seen() {
                 {
                     terms.total = euros(2_500);
                 }
-                s.charges.get_mut(&payment(1)).unwrap().amount = 2_500;
+                s.charged(1).amount = 2_500;
             },
             &[MoneyConserved],
         ),
