@@ -93,8 +93,8 @@ pub struct ConsumerSpec {
     pub out_at_most: Duration,
 }
 
-/// [`ConsumerSpec::out_at_most`] of services: longer than a session and what a rebalance takes, shorter than what people
-/// wait for a mail.
+/// [`ConsumerSpec::out_at_most`] of services: longer than a session, a rebalance and two of what the client says of
+/// itself take, shorter than people wait for a mail.
 pub const OUT_AT_MOST: Duration = Duration::from_secs(45);
 
 /// Why a consumer could not start.
@@ -166,8 +166,8 @@ pub async fn run<H: Handler>(
         at_once: spec.at_once,
         out_at_most: spec.out_at_most,
     };
+    let (mut consumer, mut revoked) = joined(kafka, &spec).map_err(failed)?;
     loop {
-        let (consumer, revoked) = joined(kafka, &spec).map_err(failed)?;
         match run.lanes(&consumer, revoked, &stop).await {
             End::Stopped => return Ok(()),
             End::Out => {
@@ -180,8 +180,30 @@ pub async fn run<H: Handler>(
                 );
                 // To close it may take long, and nobody waits for it, not even the end of the process.
                 std::thread::spawn(move || drop(consumer));
+                let next = tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    next = joined_again(kafka, &spec, &letters.producer) => next,
+                };
+                (consumer, revoked) = next;
             }
         }
+    }
+}
+
+/// A client in place of one that was given up, once there is a broker that answers: else it would be given up like that one,
+/// and another one, for as long as Kafka is away.
+async fn joined_again(
+    kafka: &KafkaConfig,
+    spec: &ConsumerSpec,
+    producer: &Producer,
+) -> (StreamConsumer<Context>, mpsc::UnboundedReceiver<LaneId>) {
+    loop {
+        let answers = producer.is_answered().await;
+        match answers.and_then(|()| joined(kafka, spec)) {
+            Ok(next) => return next,
+            Err(error) => tracing::warn!(%error, group = spec.group, "no new client yet"),
+        }
+        tokio::time::sleep(FIRST_RETRY).await;
     }
 }
 

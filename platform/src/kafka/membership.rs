@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use serde::Deserialize;
 
-/// How often the client says how it is.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// How often the client says how it is. Whoever gives it up must have waited for two such times longer than it may take to
+/// join.
+pub const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// As long as it asks for its share. In all other states it has one, or the program takes its time with what it was given.
 const ASKING: [&str; 4] = ["init", "wait-join", "wait-metadata", "wait-sync"];

@@ -12,6 +12,9 @@ use super::partition_of;
 /// The broker has this long to take a record, retries included.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whoever asks asks again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Why a record did not get to the broker.
 #[derive(Debug, thiserror::Error)]
 #[error("produce to {topic}")]
@@ -87,6 +90,16 @@ impl Producer {
             Ok(Err((error, _))) => Err(failed(error)),
             Err(_) => Err(failed(KafkaError::Canceled)),
         }
+    }
+
+    /// Whether a broker answers, within a second.
+    pub(super) async fn is_answered(&self) -> Result<(), KafkaError> {
+        let producer = self.inner.clone();
+        // The client's call blocks.
+        let asked = tokio::task::spawn_blocking(move || {
+            producer.client().fetch_metadata(None, ANSWER_TIMEOUT)
+        });
+        asked.await.map_err(|_| KafkaError::Canceled)?.map(drop)
     }
 
     /// Waits until everything sent has arrived or failed. Blocks.

@@ -52,7 +52,7 @@ pub fn availability(ticket_types: &[TicketType], stock: Option<&EventStock>) -> 
 }
 
 impl TypeStock {
-    /// What can be bought now; never below 0, also while more is held and sold than a lowered quantity.
+    /// What is neither held nor sold; never below 0, also while more is held and sold than a lowered quantity.
     pub fn available(&self) -> i64 {
         (self.quantity - self.held - self.sold).max(0)
     }

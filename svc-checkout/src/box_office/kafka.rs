@@ -25,8 +25,9 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The least that a broker allows by default: a dead owner is noticed after this time.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
-/// A rebalance waits for members as long as [`MAX_POLL_INTERVAL`], and what the client says is some seconds old.
-const OUT_AT_MOST: Duration = Duration::from_secs(20);
+/// A rebalance waits for its members as long as [`MAX_POLL_INTERVAL`], and for one that then freezes, and has the share of
+/// all to tell, as long as a session; then it begins anew. What the client says of itself is some seconds old.
+const OUT_AT_MOST: Duration = Duration::from_secs(40);
 /// A transaction that its owner left open holds readers back no longer than this.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -274,6 +275,8 @@ pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaErr
 
 #[cfg(test)]
 mod tests {
+    use platform::kafka::membership::TOLD_EVERY;
+
     use super::*;
 
     /// What goes wrong without them is a matter of chance, or of seconds, and shows in no test.
@@ -302,6 +305,6 @@ mod tests {
             assert_eq!(settings.get(name), Some(value), "{name}");
         }
         assert!(CALL_TIMEOUT < MAX_POLL_INTERVAL / 2);
-        assert!(MAX_POLL_INTERVAL + SESSION_TIMEOUT < OUT_AT_MOST);
+        assert!(2 * MAX_POLL_INTERVAL + SESSION_TIMEOUT + 2 * TOLD_EVERY < OUT_AT_MOST);
     }
 }

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use crate::group::Group;
 use crate::records::{DEADLINE, World};
 
-/// Longer than the time between two things that the client says of itself.
-const SOON: Duration = Duration::from_secs(8);
+/// Longer than it takes to join, and than the time between two things that the client says of itself.
+const SOON: Duration = Duration::from_secs(15);
 /// Records of one partition in hand at a time.
 const AT_ONCE: usize = 4;
 /// Every so many records one takes its time.

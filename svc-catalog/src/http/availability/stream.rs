@@ -13,7 +13,7 @@ use platform::auth::OptionalCaller;
 use platform::http::{Code, Path, Problem};
 use platform::ids::new_id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::AvailabilityOut;
@@ -31,6 +31,8 @@ pub const MAX_STREAMS: usize = 6_000;
 const PACE: Duration = Duration::from_millis(250);
 /// So often something is sent, be it nothing but a comment: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Ticket types that changed are looked up for as long.
+const TYPES_WITHIN: Duration = Duration::from_millis(500);
 /// A comment of nothing.
 const COMMENT: &[u8] = b":\n\n";
 /// So long a stream lasts, and up to a third longer: the browser comes back, and who is gone without a word, or holds places
@@ -143,6 +145,11 @@ impl Follower {
             }
             if self.heartbeat_at <= now {
                 self.heartbeat_at = now + HEARTBEAT;
+                if self.last_id.is_some_and(|last| last > version) {
+                    // Nobody is that far ahead: versions have begun anew, as after a restore.
+                    self.last_id = Some(version);
+                    return Some(self.message(heard.as_deref()).await);
+                }
                 return Some(Bytes::from_static(COMMENT));
             }
             tokio::select! {
@@ -153,7 +160,7 @@ impl Follower {
         }
     }
 
-    /// The message that all are told; another one where the ticket types in that are older than those known here.
+    /// The message that all are told; another one where the event is known better here than to whoever wrote that.
     async fn message(&mut self, heard: Option<&Heard>) -> Bytes {
         let Some(heard) = heard else {
             return message(&self.event.event, None).bytes;
@@ -168,7 +175,7 @@ impl Follower {
             }
         };
         let event = &self.event.event;
-        if shared.event_version < event.version && !knows_all_types(event, &heard.stock) {
+        if shared.event_version < event.version {
             return message(event, Some(&heard.stock)).bytes;
         }
         shared.bytes
@@ -176,8 +183,10 @@ impl Follower {
 
     async fn newest_message(&mut self, stock: &EventStock) -> Message {
         if !knows_all_types(&self.event.event, stock) {
-            // The organizer has added or taken away a ticket type since. Without the database the old ones go on.
-            if let Ok(Some(found)) = self.app.events.find(self.event.event.id).await {
+            // The organizer has added or taken away a ticket type since. Without the database the old ones go on, and at once:
+            // everybody who watches waits for this message.
+            let found = self.app.events.find(self.event.event.id);
+            if let Ok(Ok(Some(found))) = timeout(TYPES_WITHIN, found).await {
                 self.event = Arc::new(LiveEvent::new(found));
             }
         }

@@ -120,7 +120,8 @@ impl<'a> Incarnation<'a> {
 
     /// One round: gather, rebalance, decide, commit.
     pub(super) fn turn(&mut self) -> Result<(), Exit> {
-        if self.consumer.context().is_out() {
+        // What is taken over is finished first: another client would have to begin anew.
+        if self.takeover.is_none() && self.consumer.context().is_out() {
             return Err(Exit::Rebuild("out of the group for too long".into()));
         }
         self.await_projector()?;
