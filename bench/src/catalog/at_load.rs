@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bench::cpu::{Processes, Sample};
+use bench::figures::Plan;
 use bench::users::Buyers;
 use e2e::{PublishedEvent, Role, Stack, TicketType};
 use hdrhistogram::Histogram;
@@ -27,8 +28,7 @@ const ORDERS_PER_S: u32 = 500;
 /// Other events that are sold meanwhile.
 const OTHERS: usize = 16;
 const WARM_UP: Duration = Duration::from_secs(5);
-/// Java compiles what it runs often: the first minute of a server is not its speed.
-const HEAT_UP: Duration = Duration::from_secs(60);
+const HEAT_UP: Duration = Plan::HEAT_UP.warm_up;
 /// Longest delay told apart, in µs.
 const LONGEST_US: u64 = 60_000_000;
 
