@@ -16,6 +16,7 @@ pub mod intent;
 pub mod kafka;
 pub mod limit;
 pub mod money;
+pub mod parts;
 pub mod person;
 pub mod run;
 pub mod shutdown;

@@ -30,6 +30,7 @@ use platform::http::server::{self, Limits};
 use platform::intent::{self, Intents};
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
+use platform::parts;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::catalog::VoucherTerms;
@@ -124,13 +125,15 @@ pub async fn run(
     ));
 
     let stop = CancellationToken::new();
-    let background = background(&app, config.kafka.clone(), registry, &stop, &shutdown);
+    let mut background = background(&app, config.kafka.clone(), registry, &stop, &shutdown);
 
-    server::serve(listener, routes::router(app), Limits::default(), shutdown).await?;
+    let router = routes::router(app);
+    let serving = server::serve(listener, router, Limits::default(), shutdown.clone());
+    let served = parts::serve(serving, &mut background, &shutdown).await;
     stop.cancel();
-    background.join_all().await;
+    while background.join_next().await.is_some() {}
     tokio::task::spawn_blocking(move || producer.flush()).await??;
-    Ok(())
+    served
 }
 
 fn registry(kafka: &KafkaConfig) -> anyhow::Result<Registry> {

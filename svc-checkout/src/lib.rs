@@ -24,13 +24,15 @@ use anyhow::Context as _;
 use platform::auth::Verifier;
 use platform::avro::{DecodeError, Registry};
 use platform::cql;
-use platform::http::{admin, server};
+use platform::http::admin;
+use platform::http::server::{self, Limits};
 use platform::intent::Intents;
 use platform::kafka::consumer::{self, ConsumerSpec, Handler};
 use platform::kafka::producer::Producer;
 use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
 use platform::limit::Buckets;
+use platform::parts;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::checkout::{AttendeeSnapshot, CommandReply, GuestSnapshot};
@@ -286,11 +288,21 @@ pub async fn run(
     );
 
     let (committed, batches) = mpsc::channel(BACKLOG + RESERVE);
-    let projector = tokio::spawn(projector::run(
+    let projecting = projector::run(
         batches,
         Arc::clone(&projection),
         Arc::clone(&box_office),
         kafka::reader(&config.engine, "read_committed")?,
+    );
+    let alive = parts::watched(&mut tasks);
+    let projector = tokio::spawn(async move {
+        let _alive = alive;
+        projecting.await;
+    });
+    tasks.spawn(jobs::keep_projection_offsets::run(
+        kafka::reader(&config.engine, "read_committed")?,
+        config.kafka.event_partitions,
+        shutdown.token(),
     ));
     let engine = Engine {
         config: config.engine.clone(),
@@ -304,7 +316,7 @@ pub async fn run(
         runtime: Handle::current(),
     };
     let fenced = CancellationToken::new();
-    let engine = engine.spawn(fenced.clone())?;
+    let engine = engine.spawn(fenced.clone(), parts::watched(&mut tasks))?;
     // A replacement has our name: this process has nothing left to do.
     let on_fence = shutdown.clone();
     tasks.spawn(async move {
@@ -352,13 +364,9 @@ pub async fn run(
         stripe_webhooks,
         ticket_signer,
     };
-    server::serve(
-        listener,
-        routes::router(app),
-        server::Limits::default(),
-        shutdown,
-    )
-    .await?;
+    let router = routes::router(app);
+    let serving = server::serve(listener, router, Limits::default(), shutdown.clone());
+    let served = parts::serve(serving, &mut tasks, &shutdown).await;
 
     stop_engine.cancel();
     tokio::task::spawn_blocking(move || engine.join())
@@ -368,7 +376,7 @@ pub async fn run(
     tasks.abort_all();
     tokio::task::spawn_blocking(move || box_office.flush()).await?;
     tokio::task::spawn_blocking(move || producer.flush()).await??;
-    Ok(())
+    served
 }
 
 /// Who takes the money, and how it tells of it by itself.

@@ -44,12 +44,14 @@ use platform::http::server;
 use platform::intent::Intents;
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
+use platform::parts;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use schemas::identity::{SecurityNotice, UserSnapshot};
 use schemas::topics::{IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -282,36 +284,35 @@ pub async fn run(
         shutdown.clone(),
     ));
     let stop_jobs = CancellationToken::new();
-    let jobs = [
-        tokio::spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone())),
-        tokio::spawn(jobs::request_mails::run(mails, stop_jobs.clone())),
-        tokio::spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone())),
-        tokio::spawn(jobs::release_claims::run(abandoned, stop_jobs.clone())),
-        tokio::spawn(jobs::forget_cases::run(
-            desk,
-            config.closed_cases_kept_for,
-            stop_jobs.clone(),
-        )),
-        tokio::spawn(jobs::reload_keys::run(
-            tokens,
-            key_store,
-            vault,
-            stop_jobs.clone(),
-        )),
-    ];
+    let mut jobs = JoinSet::new();
+    jobs.spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone()));
+    jobs.spawn(jobs::request_mails::run(mails, stop_jobs.clone()));
+    jobs.spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone()));
+    jobs.spawn(jobs::release_claims::run(abandoned, stop_jobs.clone()));
+    jobs.spawn(jobs::forget_cases::run(
+        desk,
+        config.closed_cases_kept_for,
+        stop_jobs.clone(),
+    ));
+    jobs.spawn(jobs::reload_keys::run(
+        tokens,
+        key_store,
+        vault,
+        stop_jobs.clone(),
+    ));
 
     // The addresses as they are: a setting may leave the port to the system.
     tracing::info!(instance = config.instance_name, %http, %admin, "ready");
-    server::serve(listeners.http, routes::router(app), SERVER_LIMITS, shutdown).await?;
+    let router = routes::router(app);
+    let serving = server::serve(listeners.http, router, SERVER_LIMITS, shutdown.clone());
+    let served = parts::serve(serving, &mut jobs, &shutdown).await;
     // Those whose clients did not wait: each has an end, for it has a time limit.
     at_work.tasks.close();
     at_work.tasks.wait().await;
     stop_jobs.cancel();
-    for job in jobs {
-        job.await?;
-    }
+    while jobs.join_next().await.is_some() {}
     producer.flush()?;
-    Ok(())
+    served
 }
 
 /// `rotate-keys`: makes the next signing key, and says when it takes over; `at_once` there is no other one from then on.

@@ -30,6 +30,7 @@ use platform::ids::new_id;
 use platform::kafka::consumer;
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
+use platform::parts;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
@@ -179,20 +180,7 @@ pub async fn run(
         server::Limits::default(),
         shutdown.clone(),
     );
-    tokio::pin!(serving);
-    let outcome = tokio::select! {
-        served = &mut serving => served.map_err(Into::into),
-        // None of them ends by itself: the service is not whole any more, and its supervisor starts it anew.
-        Some(ended) = work.join_next() => {
-            shutdown.trigger();
-            serving.await?;
-            match ended {
-                Ok(Ok(())) => Err(anyhow::anyhow!("a consumer or a job ended")),
-                Ok(Err(error)) => Err(error.into()),
-                Err(error) => Err(error.into()),
-            }
-        }
-    };
+    let outcome = parts::serve(serving, &mut work, &shutdown).await;
     background.cancel();
     while work.join_next().await.is_some() {}
     app.delivery.in_hand.close();

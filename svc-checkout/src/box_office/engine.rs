@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changelog::Changelog;
 use super::projector::{Committed, Projection};
@@ -53,10 +53,18 @@ pub struct Engine {
 impl Engine {
     /// Starts the engine's thread. It ends after `stop`, or when another process has taken its
     /// instance name: `fenced` is cancelled then, and the process should end.
-    pub fn spawn(self, fenced: CancellationToken) -> std::io::Result<JoinHandle<()>> {
+    /// `alive` is dropped when the thread ends, also by a panic.
+    pub fn spawn(
+        self,
+        fenced: CancellationToken,
+        alive: DropGuard,
+    ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new()
             .name("box-office".into())
-            .spawn(move || self.run(&fenced))
+            .spawn(move || {
+                let _alive = alive;
+                self.run(&fenced);
+            })
     }
 
     fn run(self, fenced: &CancellationToken) {

@@ -1,27 +1,29 @@
 //! Taking partitions over: read what the last owner wrote, and be sure that it is all.
 
+mod reading;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use platform::avro::{Registry, RegistryError};
-use platform::clock::Timestamp;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use schemas::topics;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::EngineConfig;
 use super::kafka::{CALL_TIMEOUT, Reader, reader, transactional_producer};
-use super::partition::{Partition, RememberedBatch};
+use super::partition::Partition;
 use super::projector::{Projection, fact_of};
-use super::state_records::{self as state, Entity, Key, StateError};
-use crate::domain::books::{Changes, CommandEffect};
 use crate::domain::fact::Fact;
 use crate::planted::{Bug, planted};
+pub use reading::Damage;
+use reading::Reading;
 
 /// Longer than this and the state is read again: its tombstones live 60 s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,34 +42,12 @@ pub enum TakeoverError {
     /// The registry is away.
     #[error("take over: {0}")]
     Registry(#[from] RegistryError),
-    /// The state cannot be read: a person must look.
-    #[error("take over: record {key:?} at {partition}/{offset} of checkout.state: {source}")]
-    State {
-        /// Key of the record.
-        key: String,
-        /// Partition.
-        partition: i32,
-        /// Offset.
-        offset: i64,
-        /// Why.
-        source: StateError,
-    },
     /// It took too long.
-    #[error("take over: not done within {} s", PATIENCE.as_secs())]
+    #[error("take over: state not read within {} s", PATIENCE.as_secs())]
     TooSlow,
-    /// Commands were deleted before they were decided: a person must look.
-    #[error(
-        "take over: the position {position} of partition {partition} lies before the first \
-         command that is left, {first}"
-    )]
-    CommandsLost {
-        /// Partition.
-        partition: i32,
-        /// Next command to decide.
-        position: i64,
-        /// First one there.
-        first: i64,
-    },
+    /// Nobody waits for it any more.
+    #[error("take over: given up")]
+    GivenUp,
 }
 
 /// What a takeover needs. Runs on a thread of its own: the engine goes on meanwhile.
@@ -82,11 +62,16 @@ pub struct Takeover {
     pub runtime: Handle,
     /// Partitions to take over.
     pub partitions: Vec<i32>,
+    /// Cancelled when nobody waits for it any more.
+    pub given_up: CancellationToken,
 }
+
+/// The partitions, each rebuilt or damaged.
+pub type TakenOver = HashMap<i32, Result<Partition, Damage>>;
 
 impl Takeover {
     /// The partitions, rebuilt. Called after the assign event.
-    pub fn run(&self) -> Result<HashMap<i32, Partition>, TakeoverError> {
+    pub fn run(&self) -> Result<TakenOver, TakeoverError> {
         let started = Instant::now();
         let targets = self.high_watermarks()?;
         let mut states: HashMap<i32, Reading> = HashMap::new();
@@ -97,7 +82,7 @@ impl Takeover {
         // Now everything that the last owner committed is visible: read on to it. (Reading "to
         // the end" alone stops before an open transaction that could still be committed.)
         self.read_state(&committed, &mut states, started)?;
-        self.project_tail(&committed, started)?;
+        self.project_tail(&committed)?;
         let mut partitions = HashMap::new();
         for &id in &self.partitions {
             let reading = states.remove(&id).unwrap_or_default();
@@ -137,9 +122,7 @@ impl Takeover {
                 if stable >= target {
                     break;
                 }
-                if started.elapsed() > PATIENCE {
-                    return Err(TakeoverError::TooSlow);
-                }
+                self.go_on(Some(started))?;
                 // A broker that is asked again at once answers the same.
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -166,25 +149,13 @@ impl Takeover {
             consumer,
             topics::CHECKOUT_STATE.name,
             &from,
-            started,
+            || self.go_on(Some(started)),
             |message| {
                 let reading = states.entry(message.partition()).or_default();
                 reading.next_offset = message.offset() + 1;
                 let key = String::from_utf8_lossy(message.key().unwrap_or_default());
-                let failed = |source| TakeoverError::State {
-                    key: key.to_string(),
-                    partition: message.partition(),
-                    offset: message.offset(),
-                    source,
-                };
-                match message.payload() {
-                    None => reading.remove(state::parse_key(&key).map_err(failed)?),
-                    Some(payload) => {
-                        let opened = self.open(payload)?;
-                        let datum = opened.map_err(|error| failed(error.into()))?;
-                        reading.put(&key, state::entity_in(&datum).map_err(failed)?);
-                    }
-                }
+                let opened = message.payload().map(|payload| self.open(payload));
+                reading.take(&key, message.offset(), opened.transpose()?);
                 Ok(())
             },
         )
@@ -224,7 +195,10 @@ impl Takeover {
     }
 
     /// Writes the rows of what was committed and may not be in the tables yet.
-    fn project_tail(&self, consumer: &Reader, started: Instant) -> Result<(), TakeoverError> {
+    ///
+    /// However long it takes: after the offsets were lost it is the whole ledger. How far it came is told as it goes, so
+    /// that nobody begins at the first record again.
+    fn project_tail(&self, consumer: &Reader) -> Result<(), TakeoverError> {
         for topic in [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name] {
             let mut list = TopicPartitionList::new();
             for &id in &self.partitions {
@@ -239,13 +213,15 @@ impl Takeover {
                     _ => (element.partition(), Offset::Beginning),
                 })
                 .collect();
-            let mut facts = Vec::new();
-            read_to_end(consumer, topic, &from, started, |message| {
+            let mut tail = Tail::default();
+            let go_on = || self.go_on(None);
+            read_to_end(consumer, topic, &from, go_on, |message| {
+                tail.next.insert(message.partition(), message.offset() + 1);
                 let Some(payload) = message.payload() else {
                     return Ok(());
                 };
                 match self.open(payload)? {
-                    Ok(datum) => facts.extend(fact_of(&datum)),
+                    Ok(datum) => tail.facts.extend(fact_of(&datum)),
                     Err(error) => tracing::error!(
                         topic,
                         partition = message.partition(),
@@ -254,20 +230,42 @@ impl Takeover {
                         "ledger record not readable"
                     ),
                 }
-                if facts.len() >= FACTS_AT_ONCE {
-                    self.write(&mut facts);
+                if tail.facts.len() >= FACTS_AT_ONCE {
+                    self.write(consumer, topic, &mut tail)?;
                 }
                 Ok(())
             })?;
-            self.write(&mut facts);
+            self.write(consumer, topic, &mut tail)?;
         }
         Ok(())
     }
 
-    fn write(&self, facts: &mut Vec<Fact>) {
-        let write = self.projection.write(facts.iter().collect());
-        self.runtime.block_on(write);
-        facts.clear();
+    fn write(&self, consumer: &Reader, topic: &str, tail: &mut Tail) -> Result<(), TakeoverError> {
+        let facts = std::mem::take(&mut tail.facts);
+        self.runtime
+            .block_on(self.projection.write(facts.iter().collect()));
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in tail.next.drain() {
+            list.add_partition_offset(topic, partition, Offset::Offset(next))?;
+        }
+        if list.count() > 0
+            && let Err(error) = consumer.commit(&list, CommitMode::Sync)
+        {
+            // The next owner writes the same rows again.
+            tracing::warn!(%error, topic, "projection offsets not committed");
+        }
+        Ok(())
+    }
+
+    /// Whether to wait on, for the state no longer than [`PATIENCE`].
+    fn go_on(&self, since: Option<Instant>) -> Result<(), TakeoverError> {
+        if self.given_up.is_cancelled() {
+            return Err(TakeoverError::GivenUp);
+        }
+        match since {
+            Some(since) if since.elapsed() > PATIENCE => Err(TakeoverError::TooSlow),
+            _ => Ok(()),
+        }
     }
 
     fn finish(
@@ -275,46 +273,19 @@ impl Takeover {
         consumer: &Reader,
         id: i32,
         reading: Reading,
-    ) -> Result<Partition, TakeoverError> {
+    ) -> Result<Result<Partition, Damage>, TakeoverError> {
         let topic = topics::CHECKOUT_COMMANDS.name;
         let (first, _) = consumer.fetch_watermarks(topic, id, CALL_TIMEOUT)?;
-        let position = first_to_decide(id, reading.position, first)?;
-        let mut changes = reading.changes;
-        let mut remembered = Vec::new();
-        for (key, (at, effects)) in reading.commands {
-            remembered.push(RememberedBatch {
-                key,
-                at,
-                commands: effects.iter().map(|(command, _)| *command).collect(),
-            });
-            changes.effects.extend(effects);
-        }
-        remembered.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
-        let mut partition = Partition {
-            position,
-            last_time: reading.last_time,
-            remembered: remembered.into(),
-            ..Partition::default()
-        };
-        partition.books.merge(changes);
-        Ok(partition)
+        Ok(reading.finish(id, first))
     }
 }
 
-/// Where a partition goes on: at its recorded position, or at the first command of all.
-fn first_to_decide(
-    partition: i32,
-    recorded: Option<i64>,
-    first: i64,
-) -> Result<i64, TakeoverError> {
-    match recorded {
-        Some(position) if position < first => Err(TakeoverError::CommandsLost {
-            partition,
-            position,
-            first,
-        }),
-        recorded => Ok(recorded.unwrap_or(first)),
-    }
+/// What of the ledger may not be in the tables, on its way there.
+#[derive(Default)]
+struct Tail {
+    facts: Vec<Fact>,
+    /// First offset by partition that was not read yet.
+    next: HashMap<i32, i64>,
 }
 
 /// Topics that a transaction of the box office writes and a takeover reads.
@@ -324,68 +295,12 @@ const TRANSACTED: [&str; 3] = [
     topics::CHECKOUT_PAYMENTS.name,
 ];
 
-/// What was read of one partition so far.
-#[derive(Default)]
-struct Reading {
-    next_offset: i64,
-    owner: String,
-    position: Option<i64>,
-    last_time: Timestamp,
-    changes: Changes,
-    commands: HashMap<String, (Timestamp, Vec<(uuid::Uuid, CommandEffect)>)>,
-}
-
-impl Reading {
-    fn put(&mut self, key: &str, entity: Entity) {
-        match entity {
-            Entity::Position(position) => {
-                self.owner = position.owner;
-                self.position = Some(position.next_offset);
-                self.last_time = Timestamp::from_micros(position.last_time);
-            }
-            Entity::Event(book) => {
-                self.changes.events.insert(book.id, book);
-            }
-            Entity::Hold(hold) => {
-                self.changes.holds.insert(hold.order.id, Some(hold));
-            }
-            Entity::Buyer(buyer, count) => {
-                self.changes.buyers.insert(buyer, Some(count));
-            }
-            Entity::Voucher(key, uses) => {
-                self.changes.vouchers.insert(key, Some(uses));
-            }
-            Entity::Commands(at, effects) => {
-                self.commands.insert(key.to_owned(), (at, effects));
-            }
-            Entity::Refund(refund) => {
-                self.changes.refunds.insert(refund.payment_id, Some(refund));
-            }
-            Entity::Ended(ended) => {
-                self.changes.ended.insert(ended.order_id, Some(ended));
-            }
-        }
-    }
-
-    fn remove(&mut self, key: Key) {
-        match key {
-            Key::Hold(id) => drop(self.changes.holds.remove(&id)),
-            Key::Buyer(buyer) => drop(self.changes.buyers.remove(&buyer)),
-            Key::Voucher(key) => drop(self.changes.vouchers.remove(&key)),
-            Key::Commands(key) => drop(self.commands.remove(&key)),
-            Key::Refund(id) => drop(self.changes.refunds.remove(&id)),
-            Key::Ended(id) => drop(self.changes.ended.remove(&id)),
-            Key::Permanent => {}
-        }
-    }
-}
-
 /// Reads partitions of one topic to their stable end.
 fn read_to_end(
     consumer: &Reader,
     topic: &str,
     from: &HashMap<i32, Offset>,
-    started: Instant,
+    go_on: impl Fn() -> Result<(), TakeoverError>,
     mut each: impl FnMut(&rdkafka::message::BorrowedMessage<'_>) -> Result<(), TakeoverError>,
 ) -> Result<(), TakeoverError> {
     let mut list = TopicPartitionList::new();
@@ -395,9 +310,7 @@ fn read_to_end(
     consumer.assign(&list)?;
     let mut unread: HashSet<i32> = from.keys().copied().collect();
     while !unread.is_empty() {
-        if started.elapsed() > PATIENCE {
-            return Err(TakeoverError::TooSlow);
-        }
+        go_on()?;
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => each(&message)?,
@@ -409,19 +322,4 @@ fn read_to_end(
     }
     consumer.unassign()?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_that_are_gone_stop_their_partition() {
-        assert!(matches!(first_to_decide(0, None, 3), Ok(3)));
-        assert!(matches!(first_to_decide(0, Some(7), 3), Ok(7)));
-        assert!(matches!(
-            first_to_decide(0, Some(2), 3),
-            Err(TakeoverError::CommandsLost { .. })
-        ));
-    }
 }

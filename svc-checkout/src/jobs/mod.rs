@@ -1,5 +1,6 @@
 //! Loops on a clock.
 
+pub mod keep_projection_offsets;
 pub mod make_refunds;
 mod pauses;
 pub mod publish_attendees;

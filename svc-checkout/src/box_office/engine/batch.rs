@@ -9,6 +9,7 @@ use platform::clock::Timestamp;
 
 use crate::box_office::partition::Partition;
 use crate::box_office::projector::{Reply, Settled};
+use crate::box_office::takeover::Damage;
 use crate::box_office::waiters::Wish;
 use crate::domain::books::{Changes, Desk};
 use crate::domain::command::Command;
@@ -89,18 +90,28 @@ pub(super) fn decide_partition(
     inventory: &[Arc<Inventory>],
     rules: Rules,
     clock: Timestamp,
-) -> Decided {
+) -> Result<Decided, Damage> {
     let mut poison = HashSet::new();
     loop {
         match attempt(partition, commands, inventory, rules, clock, &poison) {
-            Ok(decided) => return decided,
+            Ok(decided) => return Ok(decided),
             // A rule broke on this command. Its half-made changes go with the whole attempt; it
             // becomes a dead letter and the partition goes on.
-            Err(offset) => {
+            Err(Panicked::On(offset)) => {
                 poison.insert(offset);
             }
+            // Nobody can say what to leave out.
+            Err(Panicked::BeforeCommands) => return Err(Damage::Panicked),
         }
     }
+}
+
+/// Where a rule broke.
+enum Panicked {
+    /// Applying inventory or time.
+    BeforeCommands,
+    /// Deciding the command at this offset.
+    On(i64),
 }
 
 fn attempt(
@@ -110,19 +121,24 @@ fn attempt(
     rules: Rules,
     clock: Timestamp,
     poison: &HashSet<i64>,
-) -> Result<Decided, i64> {
+) -> Result<Decided, Panicked> {
     let now = partition.now(clock);
     let mut desk = Desk::new(&partition.books, rules.hold_for);
     let mut settled = Vec::with_capacity(commands.len());
     let mut dead = Vec::new();
     let mut position = partition.position;
-    for newer in inventory {
-        apply_inventory(&mut desk, newer, now);
-    }
-    let mut ended = cancel_stranded(&mut desk, MAX_STRANDED, now);
-    for order_id in partition.books.due(now, MAX_EXPIRIES) {
-        ended.extend(expire_hold(&mut desk, order_id, now));
-    }
+    let before_commands = || {
+        for newer in inventory {
+            apply_inventory(&mut desk, newer, now);
+        }
+        let mut ended = cancel_stranded(&mut desk, MAX_STRANDED, now);
+        for order_id in partition.books.due(now, MAX_EXPIRIES) {
+            ended.extend(expire_hold(&mut desk, order_id, now));
+        }
+        ended
+    };
+    let ended =
+        catch_unwind(AssertUnwindSafe(before_commands)).map_err(|_| Panicked::BeforeCommands)?;
     settled.extend(ended.into_iter().map(|fact| Settled {
         facts: vec![fact],
         reply: None,
@@ -149,7 +165,7 @@ fn attempt(
             }
         };
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut desk, command, now)))
-            .map_err(|_| incoming.offset)?;
+            .map_err(|_| Panicked::On(incoming.offset))?;
         let (facts, decided) = match decided {
             Ok(decision) => (decision.facts, Ok(decision.answer)),
             Err(refusal) => (Vec::new(), Err(refusal)),
@@ -233,13 +249,22 @@ mod tests {
         }
     }
 
+    fn decided(
+        partition: &Partition,
+        commands: &[&Incoming],
+        inventory: &[Arc<Inventory>],
+        clock: Timestamp,
+    ) -> Decided {
+        decide_partition(partition, commands, inventory, RULES, clock).expect("it is not damaged")
+    }
+
     /// Decides and commits; how many orders changed.
     fn turn(
         partition: &mut Partition,
         commands: &[&Incoming],
         inventory: &[Arc<Inventory>],
     ) -> usize {
-        let decided = decide_partition(partition, commands, inventory, RULES, NOW);
+        let decided = decided(partition, commands, inventory, NOW);
         if decided.is_empty(partition) {
             return 0;
         }
@@ -306,7 +331,7 @@ mod tests {
         turn(&mut partition, &[], &[inventory(1, SaleStatus::Published)]);
         let commands = [order(0), absurd(1), order(2)];
         let commands: Vec<&Incoming> = commands.iter().collect();
-        let decided = decide_partition(&partition, &commands, &[], RULES, NOW);
+        let decided = decided(&partition, &commands, &[], NOW);
         assert_eq!((decided.settled.len(), decided.position), (2, 3));
         let [dead] = &decided.dead[..] else {
             panic!("{} dead letters", decided.dead.len());
@@ -333,7 +358,7 @@ mod tests {
     fn a_command_is_remembered_for_its_window_and_then_forgotten_with_its_record() {
         let mut partition = Partition::default();
         let (first, on_sale) = (order(0), [inventory(1, SaleStatus::Published)]);
-        let decided = decide_partition(&partition, &[&first], &on_sale, RULES, NOW);
+        let decided = decided(&partition, &[&first], &on_sale, NOW);
         let remembered = RememberedBatch {
             key: "commands/0".to_owned(),
             at: NOW,
@@ -341,14 +366,14 @@ mod tests {
         };
         partition.commit(decided.changes, 1, NOW, Some(remembered), 0);
         let end = NOW + RULES.remember_for;
-        let at_the_end = decide_partition(&partition, &[], &[], RULES, end);
+        let at_the_end = decided(&partition, &[], &[], end);
         assert!(at_the_end.forgotten.is_empty());
         let after = end + Duration::from_micros(1);
-        let after = decide_partition(&partition, &[], &[], RULES, after);
+        let after = decided(&partition, &[], &[], after);
         assert_eq!(after.forgotten, ["commands/0"]);
         partition.commit(after.changes, 1, after.now, None, after.forgotten.len());
         let again = Incoming { offset: 1, ..first };
-        let again = decide_partition(&partition, &[&again], &[], RULES, NOW);
+        let again = decided(&partition, &[&again], &[], NOW);
         let refused = again.settled[0].reply.as_ref().map(|reply| &reply.decided);
         assert!(
             matches!(refused, Some(Err(Refusal::TooLate))),

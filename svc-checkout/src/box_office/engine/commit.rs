@@ -15,6 +15,7 @@ use crate::box_office::kafka::{CALL_TIMEOUT, RebalanceEvent};
 use crate::box_office::partition::RememberedBatch;
 use crate::box_office::projector::Committed;
 use crate::box_office::state_records::commands_key;
+use crate::box_office::takeover::Damage;
 use crate::planted::{Bug, planted};
 
 /// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
@@ -42,7 +43,10 @@ impl Incarnation<'_> {
                 return Ok(());
             }
             let group = self.group()?;
-            let decided = self.decide(&batch, revoked);
+            let (decided, damaged) = self.decide(&batch, revoked);
+            for (id, damage) in damaged {
+                self.stop_partition(id, &damage)?;
+            }
             if decided.is_empty() {
                 return Ok(());
             }
@@ -98,7 +102,7 @@ impl Incarnation<'_> {
         &self,
         batch: &[Incoming],
         revoked: &BTreeSet<i32>,
-    ) -> BTreeMap<i32, Decided> {
+    ) -> (BTreeMap<i32, Decided>, Vec<(i32, Damage)>) {
         let clock = Timestamp::now();
         let rules = Rules {
             hold_for: self.engine.config.hold_for,
@@ -112,15 +116,22 @@ impl Incarnation<'_> {
                 .push(incoming);
         }
         let mut all = BTreeMap::new();
+        let mut damaged = Vec::new();
         for (id, partition) in &self.partitions {
             let commands = by_partition.remove(id).unwrap_or_default();
             let inventory = self.inventory.get(id).map_or(&[][..], Vec::as_slice);
-            let decided = decide_partition(partition, &commands, inventory, rules, clock);
+            let decided = match decide_partition(partition, &commands, inventory, rules, clock) {
+                Ok(decided) => decided,
+                Err(damage) => {
+                    damaged.push((*id, damage));
+                    continue;
+                }
+            };
             if revoked.contains(id) || !decided.is_empty(partition) {
                 all.insert(*id, decided);
             }
         }
-        all
+        (all, damaged)
     }
 
     pub(super) fn writes(

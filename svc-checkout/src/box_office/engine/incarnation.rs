@@ -1,7 +1,7 @@
 //! One life of the engine: one membership of the group, one transactional producer. After any
 //! indefinite error it ends and the next one rebuilds everything from the log.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::Producer as _;
 use schemas::topics;
+use tokio_util::sync::DropGuard;
 
 use super::Engine;
 use super::batch::Incoming;
@@ -23,7 +24,7 @@ use crate::box_office::kafka::{
 };
 use crate::box_office::partition::Partition;
 use crate::box_office::projector::RESERVE;
-use crate::box_office::takeover::TakeoverError;
+use crate::box_office::takeover::{TakenOver, TakeoverError};
 use crate::domain::event_book::Inventory;
 
 /// Without commands the engine looks this often at inventory, time and takeovers.
@@ -51,7 +52,11 @@ pub(super) fn rebuild(what: &str, error: &KafkaError) -> Exit {
     Exit::Rebuild(format!("{what}: {error}"))
 }
 
-pub(super) type TakenOver = Result<HashMap<i32, Partition>, TakeoverError>;
+/// A takeover on its way. Dropping it gives it up.
+pub(super) struct Pending {
+    pub(super) outcome: Receiver<Result<TakenOver, TakeoverError>>,
+    pub(super) _given_up: DropGuard,
+}
 
 pub(super) struct Incarnation<'a> {
     pub(super) engine: &'a Engine,
@@ -60,7 +65,7 @@ pub(super) struct Incarnation<'a> {
     /// The producer's transactional id, which stands as owner in every position.
     pub(super) owner: String,
     pub(super) partitions: BTreeMap<i32, Partition>,
-    pub(super) takeover: Option<Receiver<TakenOver>>,
+    pub(super) takeover: Option<Pending>,
     /// What the takeover is for, less what the group took back meanwhile.
     pub(super) taking_over: BTreeSet<i32>,
     /// Whether the group was asked to assign anew since this incarnation joined.
@@ -103,19 +108,14 @@ impl<'a> Incarnation<'a> {
     }
 
     pub(super) fn run(mut self) -> Exit {
-        let exit = loop {
+        loop {
             if self.engine.stop.is_cancelled() {
                 break self.hand_over().err().unwrap_or(Exit::Stopped);
             }
             if let Err(exit) = self.turn() {
                 break exit;
             }
-        };
-        self.consumer.context().close();
-        for id in self.partitions.keys() {
-            self.engine.shared.drop_partition(*id);
         }
-        exit
     }
 
     /// One round: gather, rebalance, decide, commit.
@@ -307,5 +307,15 @@ impl<'a> Incarnation<'a> {
         self.consumer
             .group_metadata()
             .ok_or_else(|| Exit::Rebuild("no group metadata".into()))
+    }
+}
+
+/// Also after a panic: the consumer's own drop would wait for ever for somebody to answer the group.
+impl Drop for Incarnation<'_> {
+    fn drop(&mut self) {
+        self.consumer.context().close();
+        for id in self.partitions.keys() {
+            self.engine.shared.drop_partition(*id);
+        }
     }
 }

@@ -11,13 +11,14 @@ use platform::kafka::partition_of;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use schemas::topics;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Incoming;
-use super::incarnation::{Exit, Incarnation, rebuild};
+use super::incarnation::{Exit, Incarnation, Pending, rebuild};
 use super::transaction::{self, Failure, Writes};
 use crate::box_office::kafka::{RebalanceEvent, unassign};
 use crate::box_office::partition::Partition;
-use crate::box_office::takeover::Takeover;
+use crate::box_office::takeover::{Damage, Takeover};
 
 /// A hand-over that takes longer is left to the session's time-out.
 const HAND_OVER_FOR: Duration = Duration::from_secs(1);
@@ -90,6 +91,19 @@ impl Incarnation<'_> {
         self.partitions.remove(&id);
         self.inventory.remove(&id);
         self.engine.shared.drop_partition(id);
+        stopped(id).set(0.0);
+    }
+
+    /// Decides nothing more in this partition, and stays its owner: whoever got it would find the same.
+    pub(super) fn stop_partition(&mut self, id: i32, damage: &Damage) -> Result<(), Exit> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topics::CHECKOUT_COMMANDS.name, id);
+        self.consumer
+            .pause(&list)
+            .map_err(|error| rebuild("pause", &error))?;
+        self.forget(id);
+        tell_stopped(id, damage);
+        Ok(())
     }
 
     /// Does what the group said, after the batch is committed.
@@ -146,29 +160,34 @@ impl Incarnation<'_> {
 
     /// Reads the state of new partitions on a thread; they are assigned when it is known.
     pub(super) fn start_takeover(&mut self, partitions: &[i32]) -> Result<(), Exit> {
+        let given_up = CancellationToken::new();
         let takeover = Takeover {
             config: self.engine.config.clone(),
             registry: self.engine.shared.registry.clone(),
             projection: Arc::clone(&self.engine.projection),
             runtime: self.engine.runtime.clone(),
             partitions: partitions.to_vec(),
+            given_up: given_up.clone(),
         };
-        let (sender, receiver) = channel();
+        let (sender, outcome) = channel();
         std::thread::Builder::new()
             .name("takeover".into())
             // A receiver that has gone: this incarnation ended meanwhile.
             .spawn(move || drop(sender.send(takeover.run())))
             .map_err(|error| Exit::Rebuild(format!("takeover thread: {error}")))?;
-        self.takeover = Some(receiver);
+        self.takeover = Some(Pending {
+            outcome,
+            _given_up: given_up.drop_guard(),
+        });
         self.taking_over = partitions.iter().copied().collect();
         Ok(())
     }
 
     pub(super) fn finish_takeover(&mut self) -> Result<(), Exit> {
-        let Some(receiver) = &self.takeover else {
+        let Some(pending) = &self.takeover else {
             return Ok(());
         };
-        let mut taken = match receiver.try_recv() {
+        let mut all = match pending.outcome.try_recv() {
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {
                 return Err(Exit::Rebuild("the takeover panicked".into()));
@@ -177,7 +196,14 @@ impl Incarnation<'_> {
         };
         self.takeover = None;
         let wanted = std::mem::take(&mut self.taking_over);
-        taken.retain(|id, _| wanted.contains(id));
+        all.retain(|id, _| wanted.contains(id));
+        let mut taken = HashMap::new();
+        for (id, partition) in all {
+            match partition {
+                Ok(partition) => drop(taken.insert(id, partition)),
+                Err(damage) => tell_stopped(id, &damage),
+            }
+        }
         if taken.is_empty() {
             return Ok(());
         }
@@ -234,10 +260,25 @@ impl Incarnation<'_> {
             .inventory
             .all(|event_id| partition_of(event_id, partitions) == id);
         self.inventory.insert(id, known);
+        stopped(id).set(0.0);
         let books = &partition.books;
         let shared = &self.engine.shared;
         shared.worklist.adopt(id, books, partition.last_time);
         shared.memory.update(id, books.events());
         self.partitions.insert(id, partition);
     }
+}
+
+/// 1 while this process owns the partition and decides nothing in it.
+fn stopped(id: i32) -> metrics::Gauge {
+    metrics::gauge!("checkout_partition_stopped", "partition" => id.to_string())
+}
+
+fn tell_stopped(id: i32, damage: &Damage) {
+    stopped(id).set(1.0);
+    tracing::error!(
+        partition = id,
+        error = damage as &dyn std::error::Error,
+        "partition stopped: nothing of its events is sold until somebody has mended it"
+    );
 }

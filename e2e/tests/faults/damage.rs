@@ -1,0 +1,140 @@
+//! Records that Kafka has dropped, and records that nobody can read: one partition waits for a person, the others sell.
+
+use anyhow::{Context as _, ensure};
+use e2e::orders::place;
+use e2e::wait::SOON;
+use e2e::{PublishedEvent, Role, Service, Stack, TicketType, eventually};
+use platform::ids::new_id;
+use platform::kafka::partition_of;
+use platform::kafka::producer::Producer;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::{Offset, TopicPartitionList};
+use schemas::checkout::OrderReserved;
+use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_STATE};
+
+use crate::{TURN, stack_command};
+
+const CHECKOUT: &str = "svc-checkout";
+/// Its offsets say how far the rows are.
+const PROJECTION_GROUP: &str = "svc-checkout-projection";
+
+async fn event(stack: &Stack) -> anyhow::Result<PublishedEvent> {
+    let organizer = stack.user(&[Role::Organizer]).await?;
+    stack
+        .published_event(&organizer, &[TicketType::general(20)])
+        .await
+}
+
+/// The status of an order of somebody new, under a new key.
+async fn order(stack: &Stack, event: &PublishedEvent) -> anyhow::Result<u16> {
+    let buyer = stack.customer().await?;
+    let call = place(
+        stack.checkout(),
+        &buyer,
+        event.id,
+        &[(event.ticket_types[0], 1)],
+    );
+    let answer = call.idempotency_key(&new_id().to_string()).send().await?;
+    Ok(answer.status)
+}
+
+async fn sells(stack: &Stack, event: &PublishedEvent) -> anyhow::Result<()> {
+    eventually(SOON, "an order", async || {
+        Ok((order(stack, event).await? == 201).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_state_cannot_be_read_stops_alone() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let stack = Stack::from_env();
+    let partition = |event: &PublishedEvent| partition_of(event.id, stack.event_partitions);
+    let damaged = event(&stack).await?;
+    let mut whole = event(&stack).await?;
+    while partition(&whole) == partition(&damaged) {
+        whole = event(&stack).await?;
+    }
+    sells(&stack, &damaged).await?;
+
+    let producer = Producer::new(&stack.kafka_brokers, "damage")?;
+    let key = format!("hold/{}", new_id());
+    let write = async |payload: Option<&[u8]>| {
+        let (topic, headers) = (CHECKOUT_STATE.name, OwnedHeaders::new());
+        let sent = producer.send_to(topic, partition(&damaged), &key, headers, payload);
+        sent.await
+    };
+    write(Some(b"no record")).await?;
+    stack_command("stop", CHECKOUT).await?;
+    stack_command("start", CHECKOUT).await?;
+
+    let seen = async {
+        sells(&stack, &whole).await?;
+        let status = order(&stack, &damaged).await?;
+        let metrics = stack.admin_port(Service::Checkout).get("/metrics");
+        anyhow::Ok((status, metrics.send().await?.text()))
+    };
+    let seen = seen.await;
+    // Before anything is judged: the tests after this one need it.
+    write(None).await?;
+    stack_command("stop", CHECKOUT).await?;
+    stack_command("start", CHECKOUT).await?;
+
+    let (status, metrics) = seen?;
+    ensure!(status == 503, "an order of the damaged partition: {status}");
+    let gauge = format!(
+        "checkout_partition_stopped{{partition=\"{}\"}} 1",
+        partition(&damaged)
+    );
+    ensure!(metrics.contains(&gauge), "no {gauge} in {metrics}");
+    sells(&stack, &damaged).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_offsets_of_the_rows_come_back_with_the_next_owner() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let stack = Stack::from_env();
+    let event = event(&stack).await?;
+    sells(&stack, &event).await?;
+    let partition = partition_of(event.id, stack.event_partitions);
+    let last = stack.all_records(CHECKOUT_ORDERS.name).await?;
+    let last = last
+        .iter()
+        .rfind(|record| record.partition == partition && record.is::<OrderReserved>())
+        .context("the order is on its topic")?
+        .offset;
+
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &stack.kafka_brokers);
+    settings.set("group.id", PROJECTION_GROUP);
+    let admin: AdminClient<DefaultClientContext> = settings.create()?;
+    let reader: BaseConsumer = settings.create()?;
+    let known = || -> anyhow::Result<Offset> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(CHECKOUT_ORDERS.name, partition);
+        let committed = reader.committed_offsets(asked, SOON)?;
+        Ok(committed.elements()[0].offset())
+    };
+
+    // As Kafka does when nothing was committed for a week.
+    stack_command("stop", CHECKOUT).await?;
+    let gone = admin
+        .delete_groups(&[PROJECTION_GROUP], &AdminOptions::new())
+        .await;
+    let after = known();
+    stack_command("start", CHECKOUT).await?;
+    for group in gone? {
+        group.map_err(|(group, code)| anyhow::anyhow!("delete {group}: {code}"))?;
+    }
+    ensure!(after? == Offset::Invalid, "the offsets are still there");
+    // Nothing was sold since: the owner itself has told how far the rows are.
+    match known()? {
+        Offset::Offset(next) if next > last => {}
+        other => anyhow::bail!("{other:?} after the offset {last}"),
+    }
+    sells(&stack, &event).await
+}
