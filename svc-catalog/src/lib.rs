@@ -48,12 +48,13 @@ use crate::live_events::LiveEvents;
 use crate::publish::{Encoders, EventPublication};
 use crate::publish_voucher::VoucherPublication;
 use crate::store::event::Events;
+use crate::store::events_by_organizer::EventsByOrganizer;
 use crate::store::voucher::Vouchers;
 
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -82,12 +83,19 @@ const MIGRATIONS: [Migration; 7] = [
         name: "0006_attendance_releases_seat",
         text: include_str!("../migrations/0006_attendance_releases_seat.cql"),
     },
+    Migration {
+        name: "0007_events_by_organizer",
+        text: include_str!("../migrations/0007_events_by_organizer.cql"),
+    },
 ];
 
 /// Brings the keyspace, the schemas and the topics to what this version needs.
 pub async fn migrate(env: Env) -> anyhow::Result<()> {
     let Stores { kafka, cql } = env.read(Stores::from_env)?;
     cql::migrate(&cql, &MIGRATIONS).await?;
+    let by_organizer = EventsByOrganizer::new(cql::connect(&cql).await?).await?;
+    let added = by_organizer.add_missing().await?;
+    tracing::info!(added, "every event is in its organizer's list");
     let registry = registry(&kafka)?;
     registry.require_compatibility().await?;
     Encoders::register(&registry).await?;
@@ -146,6 +154,7 @@ pub async fn app(
 ) -> anyhow::Result<App> {
     let session = cql::connect(&config.cql).await?;
     let events = Arc::new(Events::new(Arc::clone(&session)).await?);
+    let by_organizer = Arc::new(EventsByOrganizer::new(Arc::clone(&session)).await?);
     let vouchers = Arc::new(Vouchers::new(Arc::clone(&session)).await?);
     let voucher_intents = Intents::in_table(Arc::clone(&session), "voucher_intents").await?;
     let voucher_publication = VoucherPublication {
@@ -166,6 +175,7 @@ pub async fn app(
     Ok(App {
         verifier: Verifier::new(&config.auth)?,
         events,
+        by_organizer,
         live,
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
