@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::future::try_join;
-use platform::auth::Verifier;
+use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::Registry;
 use platform::config::{Env, KafkaConfig};
 use platform::cql::{self, Migration};
@@ -33,7 +33,7 @@ use platform::kafka::topics;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::catalog::VoucherTerms;
-use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, Topic};
+use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -246,6 +246,14 @@ fn background(
     tasks.spawn(async move {
         jobs::reconcile_topics::run(&reconciling, &from, &names, stop_jobs).await;
     });
+
+    tasks.spawn(refuse_erased_users(
+        kafka.clone(),
+        IDENTITY_USERS.name,
+        IDENTITY_USERS.partitions_by_key(),
+        Arc::clone(&app.verifier),
+        stop.clone(),
+    ));
 
     let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
     let vouchers = Arc::clone(&app.live_vouchers);
