@@ -3,12 +3,14 @@
 //! The keys are kept while the issuer is away, so that a buyer with a token can go on buying.
 
 mod caller;
+mod erased_users;
 mod keys;
 mod role;
 mod service_token;
 mod verifier;
 
 pub use caller::{Caller, OptionalCaller, ServiceCaller};
+pub use erased_users::refuse_erased_users;
 pub use role::{Role, RoleSet, UnknownRole};
 pub use service_token::{ServiceTokenError, ServiceTokens};
 pub use verifier::{AuthError, Verifier};

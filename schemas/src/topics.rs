@@ -39,6 +39,19 @@ pub struct Topic {
     pub partitions: Partitions,
 }
 
+impl Topic {
+    /// How many partitions it has.
+    ///
+    /// # Panics
+    /// When it is partitioned by event: then a setting says it.
+    pub const fn partitions_by_key(&self) -> i32 {
+        match self.partitions {
+            Partitions::ByKey(count) => count,
+            Partitions::ByEvent => panic!("a topic that is partitioned by event"),
+        }
+    }
+}
+
 const fn topic(name: &'static str, kind: Kind, partitions: Partitions) -> Topic {
     Topic {
         name,

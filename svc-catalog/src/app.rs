@@ -15,6 +15,7 @@ use crate::live_vouchers::LiveVouchers;
 use crate::publish::EventPublication;
 use crate::publish_voucher::VoucherPublication;
 use crate::store::event::Events;
+use crate::store::events_by_organizer::EventsByOrganizer;
 use crate::store::voucher::Vouchers;
 
 /// Cheap to clone: every request gets one.
@@ -24,6 +25,8 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// The events.
     pub events: Arc<Events>,
+    /// Whose they are.
+    pub by_organizer: Arc<EventsByOrganizer>,
     /// Those that people may see, in memory.
     pub live: Arc<LiveEvents>,
     /// The publications that are owed.

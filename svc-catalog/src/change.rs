@@ -20,8 +20,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PAUSE_SPREAD: u128 = 8;
 
 impl App {
-    /// Writes a new event and publishes it.
+    /// Writes a new event and publishes it. First of all its organizer's list, so that no event is missing there.
     pub async fn create(&self, event: &Event) -> Result<(), Problem> {
+        self.by_organizer.add(event.organizer_id, event.id).await?;
         let intent = self.intents.begin(event.id).await?;
         match self.events.insert(event, intent.id).await {
             Ok(true) => {}

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::future::try_join;
-use platform::auth::Verifier;
+use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::Registry;
 use platform::config::{Env, KafkaConfig};
 use platform::cql::{self, Migration};
@@ -34,7 +34,7 @@ use platform::parts;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::catalog::VoucherTerms;
-use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, Topic};
+use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -49,12 +49,13 @@ use crate::live_events::LiveEvents;
 use crate::publish::{Encoders, EventPublication};
 use crate::publish_voucher::VoucherPublication;
 use crate::store::event::Events;
+use crate::store::events_by_organizer::EventsByOrganizer;
 use crate::store::voucher::Vouchers;
 
 /// The topics that this service writes.
 const TOPICS: [Topic; 2] = [CATALOG_EVENTS, CATALOG_INVENTORY];
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         name: "0000_intents",
         text: intent::TABLE,
@@ -83,12 +84,19 @@ const MIGRATIONS: [Migration; 7] = [
         name: "0006_attendance_releases_seat",
         text: include_str!("../migrations/0006_attendance_releases_seat.cql"),
     },
+    Migration {
+        name: "0007_events_by_organizer",
+        text: include_str!("../migrations/0007_events_by_organizer.cql"),
+    },
 ];
 
 /// Brings the keyspace, the schemas and the topics to what this version needs.
 pub async fn migrate(env: Env) -> anyhow::Result<()> {
     let Stores { kafka, cql } = env.read(Stores::from_env)?;
     cql::migrate(&cql, &MIGRATIONS).await?;
+    let by_organizer = EventsByOrganizer::new(cql::connect(&cql).await?).await?;
+    let added = by_organizer.add_missing().await?;
+    tracing::info!(added, "every event is in its organizer's list");
     let registry = registry(&kafka)?;
     registry.require_compatibility().await?;
     Encoders::register(&registry).await?;
@@ -149,6 +157,7 @@ pub async fn app(
 ) -> anyhow::Result<App> {
     let session = cql::connect(&config.cql).await?;
     let events = Arc::new(Events::new(Arc::clone(&session)).await?);
+    let by_organizer = Arc::new(EventsByOrganizer::new(Arc::clone(&session)).await?);
     let vouchers = Arc::new(Vouchers::new(Arc::clone(&session)).await?);
     let voucher_intents = Intents::in_table(Arc::clone(&session), "voucher_intents").await?;
     let voucher_publication = VoucherPublication {
@@ -169,6 +178,7 @@ pub async fn app(
     Ok(App {
         verifier: Verifier::new(&config.auth)?,
         events,
+        by_organizer,
         live,
         intents: Arc::new(Intents::new(session).await?),
         publication: Arc::new(publication),
@@ -239,6 +249,14 @@ fn background(
     tasks.spawn(async move {
         jobs::reconcile_topics::run(&reconciling, &from, &names, stop_jobs).await;
     });
+
+    tasks.spawn(refuse_erased_users(
+        kafka.clone(),
+        IDENTITY_USERS.name,
+        IDENTITY_USERS.partitions_by_key(),
+        Arc::clone(&app.verifier),
+        stop.clone(),
+    ));
 
     let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
     let vouchers = Arc::clone(&app.live_vouchers);

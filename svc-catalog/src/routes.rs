@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use crate::app::App;
 use crate::http::event::life_cycle;
-use crate::http::{availability, event, published_event, ticket_type, voucher};
+use crate::http::{availability, event, own_event, published_event, ticket_type, voucher};
 
 /// The public port.
 pub fn router(app: App) -> Router {
@@ -41,6 +41,13 @@ pub fn router(app: App) -> Router {
             "/v1/events/{id}/availability/stream",
             get(availability::stream::follow),
         )
+        .route("/v1/organizers/me/events", get(own_event::list))
+        // Not in the document and not at the gateway: for svc-identity.
+        .route("/internal/users/{id}/events", get(own_event::list_of_user))
+        .route(
+            "/internal/users/{id}/vouchers",
+            get(own_event::vouchers_of_user),
+        )
         .merge(docs::router(&openapi()))
         .with_state(app)
 }
@@ -56,6 +63,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         published_event::list,
         event::create,
+        own_event::list,
         event::find,
         event::change,
         event::delete,

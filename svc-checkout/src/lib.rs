@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use platform::auth::Verifier;
+use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::{DecodeError, Registry};
 use platform::cql;
 use platform::http::admin;
@@ -208,6 +208,14 @@ pub async fn run(
         Arc::default(),
         background.clone(),
     );
+    let verifier = Verifier::new(&config.auth)?;
+    tasks.spawn(refuse_erased_users(
+        config.kafka.clone(),
+        IDENTITY_USERS.name,
+        IDENTITY_USERS.partitions_by_key(),
+        Arc::clone(&verifier),
+        background.clone(),
+    ));
     tasks.spawn(replies.follow(stop_engine.clone()));
     tasks.spawn(jobs::settle_payments::run(
         Arc::clone(&shared.worklist),
@@ -349,7 +357,7 @@ pub async fn run(
     ));
 
     let app = App {
-        verifier: Verifier::new(&config.auth)?,
+        verifier,
         box_office: Arc::clone(&box_office),
         memory: Arc::clone(&shared.memory),
         sold_out,

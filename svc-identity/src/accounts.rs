@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::abandoned_claims::AbandonedClaims;
-use crate::crash_point::crash_point;
+use crate::crash_point::{crash_point, crash_point_of};
 use crate::domain::account::Account;
 use crate::domain::address_change::{FORMER_KEPT_FOR, Wish};
 use crate::domain::email::Email;
@@ -198,10 +198,13 @@ impl Accounts {
                 return Ok(account.user);
             }
             let intent = self.intents.begin(id).await.map_err(failed)?;
+            crash_point_of("change-owed", id);
             let updated = self.users.update(&changed, intent.id).await;
             if updated.map_err(failed)? {
+                crash_point_of("changed", id);
                 let published = self.intents.settle(&*self.topic, intent).await;
                 published.map_err(AccountError::from)?;
+                crash_point_of("change-settled", id);
                 return Ok(changed.user);
             }
             self.intents.done(intent).await.map_err(failed)?;
@@ -261,6 +264,7 @@ impl Accounts {
         epoch: i32,
     ) -> Result<User, AccountError> {
         self.old_addresses.begin(id).await?;
+        crash_point_of("old-address-owed", id);
         let changed = self.change(id, |account| {
             let account = Some(account).filter(|account| account.epoch == epoch);
             let moving = account.and_then(|account| account.moving_to_wish(wish_id));
@@ -323,10 +327,13 @@ impl Accounts {
             let account = state.living().ok_or(AccountError::NotFound)?;
             may(&account)?;
             let intent = self.intents.begin(id).await.map_err(failed)?;
+            crash_point_of("erasure-owed", id);
             let begun = self.users.begin_erasure(&account.user, intent.id).await;
             if begun.map_err(failed)? {
+                crash_point_of("erasure-begun", id);
                 let published = self.intents.settle(&*self.topic, intent).await;
                 published.map_err(AccountError::from)?;
+                crash_point_of("erasure-settled", id);
                 return Ok(());
             }
             self.intents.done(intent).await.map_err(failed)?;

@@ -11,6 +11,7 @@ use platform::cql::CqlError;
 use platform::ids::new_id;
 use uuid::Uuid;
 
+use crate::crash_point::crash_point_of;
 use crate::domain::account::{Account, State};
 use crate::domain::address_change::Move;
 use crate::domain::email::Email;
@@ -50,15 +51,19 @@ impl AddressMoves {
                     // Somebody else has it by now: the one before stays.
                     false => account.refused(),
                 };
+                crash_point_of("address-claimed", id);
                 if !self.users.update(&next, new_id()).await? {
                     // The row went another way, and may have no use for what was claimed here.
                     self.give_back(&email, id).await?;
                 }
+                crash_point_of("moved", id);
             }
             Some(Move::From(email)) => {
                 self.give_back(&email, id).await?;
+                crash_point_of("old-address-released", id);
                 // Where another one did it, nothing is left to do.
                 self.users.update(&account.settled(), new_id()).await?;
+                crash_point_of("move-settled", id);
             }
             None => {}
         }

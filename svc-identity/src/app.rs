@@ -8,6 +8,7 @@ use platform::auth::Verifier;
 use platform::http::client::TrustedProxies;
 
 use crate::accounts::Accounts;
+use crate::catalog::Catalog;
 use crate::checkout::Checkout;
 use crate::desk::Desk;
 use crate::http::to_the_end::AtWork;
@@ -55,6 +56,8 @@ pub struct App {
     pub checkout: Arc<Checkout>,
     /// Knows what was written to whom.
     pub mailer: Arc<Mailer>,
+    /// Asked for events.
+    pub catalog: Arc<Catalog>,
     /// Signs access tokens.
     pub tokens: Arc<Tokens>,
     /// Which services may have a token.

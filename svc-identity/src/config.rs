@@ -60,6 +60,8 @@ pub struct Config {
     pub first_admin: Option<FirstAdmin>,
     /// svc-checkout's own port, not the gateway's (`CHECKOUT_URL`).
     pub checkout_url: Url,
+    /// svc-catalog's own port, not the gateway's (`CATALOG_URL`).
+    pub catalog_url: Url,
     /// svc-mailer's own port, not the gateway's (`MAILER_URL`).
     pub mailer_url: Url,
     /// How long another service is waited for while somebody waits for us (`IDENTITY_NEIGHBOUR_DEADLINE`).
@@ -138,6 +140,7 @@ impl Config {
         let first_admin = first_admin(env, app_env);
         let service_secrets = service_secrets(env);
         let checkout_url = http_url(env, "CHECKOUT_URL");
+        let catalog_url = http_url(env, "CATALOG_URL");
         let mailer_url = http_url(env, "MAILER_URL");
         // Below what a request may take: it is answered, and its entry in the audit trail ended, after it.
         let neighbour_deadline = env.or_in(
@@ -161,6 +164,7 @@ impl Config {
             verify_at_registration: verify_at_registration?,
             first_admin: first_admin?,
             checkout_url: checkout_url?,
+            catalog_url: catalog_url?,
             mailer_url: mailer_url?,
             neighbour_deadline: neighbour_deadline?,
             service_secrets: service_secrets?,
@@ -299,6 +303,7 @@ mod tests {
             ("INSTANCE_NAME", "svc-identity-1"),
             ("TRUSTED_PROXIES", "127.0.0.1"),
             ("CHECKOUT_URL", "http://localhost:8103"),
+            ("CATALOG_URL", "http://localhost:8102"),
             ("MAILER_URL", "http://localhost:8104"),
             (
                 "IDENTITY_KEY_ENCRYPTION_KEY",

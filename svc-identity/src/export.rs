@@ -31,6 +31,10 @@ pub struct Held {
     pub cases: All<Case>,
     /// Orders with their tickets.
     pub orders: All<Value>,
+    /// Events of an organizer.
+    pub events: All<Value>,
+    /// Vouchers of these.
+    pub vouchers: All<Value>,
     /// What was written to the person.
     pub notifications: All<Value>,
 }
@@ -41,7 +45,7 @@ pub enum ExportError {
     /// The database.
     #[error(transparent)]
     Store(#[from] CqlError),
-    /// svc-checkout or svc-mailer.
+    /// svc-catalog, svc-checkout or svc-mailer.
     #[error("ask {service}")]
     Neighbour {
         /// Which one.
@@ -54,11 +58,19 @@ pub enum ExportError {
 /// Everything about a user.
 pub async fn gather(app: &App, user_id: Uuid, now: Timestamp) -> Result<Held, ExportError> {
     let asked = |service| move |source| ExportError::Neighbour { service, source };
-    let (here, orders, notifications) = futures::try_join!(
+    let (here, orders, events, vouchers, notifications) = futures::try_join!(
         async { Ok(here(app, user_id, now).await?) },
         async {
             let orders = app.checkout.all_orders_of(user_id, MAX_OF_A_KIND).await;
             orders.map_err(asked("svc-checkout"))
+        },
+        async {
+            let events = app.catalog.events_of(user_id, MAX_OF_A_KIND).await;
+            events.map_err(asked("svc-catalog"))
+        },
+        async {
+            let vouchers = app.catalog.vouchers_of(user_id, MAX_OF_A_KIND).await;
+            vouchers.map_err(asked("svc-catalog"))
         },
         async {
             let sent = app.mailer.notifications_of(user_id, MAX_OF_A_KIND).await;
@@ -72,6 +84,8 @@ pub async fn gather(app: &App, user_id: Uuid, now: Timestamp) -> Result<Held, Ex
         audit,
         cases,
         orders,
+        events,
+        vouchers,
         notifications,
     })
 }

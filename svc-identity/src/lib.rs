@@ -6,6 +6,7 @@ pub mod abandoned_claims;
 pub mod accounts;
 pub mod address_moves;
 pub mod app;
+pub mod catalog;
 pub mod checkout;
 pub mod config;
 pub mod crash_point;
@@ -61,6 +62,7 @@ use crate::abandoned_claims::AbandonedClaims;
 use crate::accounts::Accounts;
 use crate::address_moves::AddressMoves;
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::checkout::Checkout;
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::desk::Desk;
@@ -243,6 +245,7 @@ pub async fn run(
     let tokens = Arc::new(Tokens::new(config.auth.issuer.clone(), keys));
     let neighbour = |url| Neighbour::new(url, config.neighbour_deadline, Arc::clone(&tokens));
     let checkout = Arc::new(Checkout(neighbour(config.checkout_url)?));
+    let catalog = Arc::new(Catalog(neighbour(config.catalog_url)?));
     let mailer = Arc::new(Mailer(neighbour(config.mailer_url)?));
     if let Some(first) = config.first_admin {
         first_admin::ensure(&accounts, &users, first).await?;
@@ -265,6 +268,7 @@ pub async fn run(
         sessions: Arc::new(Sessions::new(Arc::clone(&session)).await?),
         session_lifetime: config.session_lifetime,
         desk: Arc::clone(&desk),
+        catalog,
         checkout,
         mailer,
         tokens: Arc::clone(&tokens),

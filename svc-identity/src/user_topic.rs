@@ -15,6 +15,7 @@ use schemas::topics::{IDENTITY_USERS, Partitions};
 use uuid::Uuid;
 
 use crate::address_moves::AddressMoves;
+use crate::crash_point::crash_point_of;
 use crate::desk::Desk;
 use crate::domain::account::{Account, State};
 use crate::domain::email::Email;
@@ -59,9 +60,14 @@ pub enum Known {
 impl UserTopic {
     async fn finish_erasure(&self, id: Uuid, email: &Email) -> Result<(), CqlError> {
         self.desk.erase_of(id).await?;
+        crash_point_of("cases-erased", id);
         self.recent_sign_ins.erase_of(id).await?;
+        crash_point_of("sign-ins-erased", id);
         self.claims.release(&email.key(), id).await?;
-        self.users.finish_erasure(id).await
+        crash_point_of("address-released", id);
+        self.users.finish_erasure(id).await?;
+        crash_point_of("row-erased", id);
+        Ok(())
     }
 }
 
@@ -127,7 +133,9 @@ impl Published for UserTopic {
                 headers.to_owned_headers(),
                 payload.as_deref(),
             )
-            .await
+            .await?;
+        crash_point_of("user-published", id);
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use platform::Start;
-use platform::auth::Verifier;
+use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::Registry;
 use platform::config::Env;
 use platform::cql::{self, Migration};
@@ -167,6 +167,17 @@ pub async fn run(
         let handler = Arc::new(Records::new(Arc::clone(&app)));
         work.spawn(async move { consumer::run(&kafka, &registry, spec, handler, stop).await });
     }
+    let erased = refuse_erased_users(
+        config.kafka.clone(),
+        IDENTITY_USERS.name,
+        IDENTITY_USERS.partitions_by_key(),
+        Arc::clone(&app.verifier),
+        background.clone(),
+    );
+    work.spawn(async move {
+        erased.await;
+        Ok(())
+    });
     let (job_app, stop) = (Arc::clone(&app), background.clone());
     work.spawn(async move {
         send_due_notifications::run(&job_app, stop).await;

@@ -1,14 +1,15 @@
 //! Two svc-checkout share the partitions. Any of them takes any request; what one decides the other one answers.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::api::Api;
 use e2e::orders::{CARD_DECLINED, CARD_PAID, order_body, pay, place};
 use e2e::users::id_of;
-use e2e::{PublishedEvent, Role, Stack, eventually};
+use e2e::{PublishedEvent, Role, Stack, User, eventually};
 use futures::future::try_join_all;
 use platform::ids::new_id;
+use reqwest::Method;
 
 use crate::load::{Load, ORDERS_AROUND, Spread, events};
 use crate::{TURN, stack_command};
@@ -153,6 +154,48 @@ async fn a_frozen_instance_is_replaced_and_does_no_harm_when_it_goes_on() -> any
             },
         )
         .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_instance_refuses_the_tokens_of_who_was_erased() -> anyhow::Result<()> {
+    /// A look at both would take this long on a busy machine; of it the reader's part is a fraction of a second.
+    const HEARD_OF: Duration = Duration::from_secs(10);
+    with_second(async {
+        let stack = Stack::from_env();
+        let (user, other) = (stack.customer().await?, stack.customer().await?);
+        let (stack, user, other) = (&stack, &user, &other);
+        let doors = [
+            (stack.checkout(), Method::GET, "/v1/orders"),
+            (stack.second_checkout(), Method::GET, "/v1/orders"),
+            // A customer may not, and who is nobody hears of that nothing.
+            (stack.catalog(), Method::POST, "/v1/events"),
+            (stack.mailer(), Method::GET, "/v1/notifications"),
+        ];
+        let statuses = async |user: &User| -> anyhow::Result<Vec<u16>> {
+            let calls = doors.iter().map(|(door, method, path)| async move {
+                let call = door.call(method.clone(), path).by(user);
+                anyhow::Ok(call.send().await?.status)
+            });
+            try_join_all(calls).await
+        };
+        assert_eq!(statuses(user).await?, [200, 200, 403, 200]);
+        let erase = stack.identity().delete("/v1/users/me").by(user);
+        assert_eq!(erase.send().await?.status, 204);
+        let began = Instant::now();
+        let refused = async || {
+            let all = statuses(user).await?;
+            Ok(all.iter().all(|status| *status == 401).then_some(()))
+        };
+        eventually(HEARD_OF, "401 everywhere", refused).await?;
+        eprintln!("refused everywhere after {:?}", began.elapsed());
+        // One that starts afterwards hears of it as well.
+        stack_command("stop", SECOND).await?;
+        stack_command("start", SECOND).await?;
+        eventually(HEARD_OF, "401 everywhere again", refused).await?;
+        assert_eq!(statuses(other).await?, [200, 200, 403, 200]);
+        Ok(())
     })
     .await
 }

@@ -101,6 +101,7 @@ def environment(stack: Stack, service: str, instance: int = 1) -> dict[str, str]
             "IDENTITY_FIRST_ADMIN_PASSWORD": LOCAL_PASSWORD,
             "IDENTITY_SECRET_OF_SVC_CATALOG": catalog_secret(stack),
             "CHECKOUT_URL": f"http://{stack.address('checkout')}",
+            "CATALOG_URL": f"http://{stack.address('catalog')}",
             "MAILER_URL": f"http://{stack.address('mailer')}",
             # Envoy, and all of this machine's programs that call the service past it.
             "TRUSTED_PROXIES": "127.0.0.1",

@@ -21,6 +21,9 @@ const MAX_TOKEN_LEN: usize = 4_096;
 const MAX_CACHED_TOKENS: u64 = 50_000;
 /// How long a verified token is remembered at most; it ends earlier when the token does.
 const CACHE_TTL: Duration = Duration::from_secs(900);
+/// How long the tokens of an erased user are refused: the 15 minutes that an access token lives, and as much again for clocks that
+/// differ and for work that was under way. After that all of them have ended.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(30 * 60);
 
 /// Why a token does not let its bearer in.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,8 @@ pub struct Verifier {
     validation: Validation,
     /// By SHA-256 of the token: the cache holds nothing that could be stolen and used.
     verified: Cache<[u8; 32], Arc<Verified>>,
+    /// Users whose tokens count no more, 16 bytes each, for [`REFUSED_FOR`].
+    refused: Cache<Uuid, ()>,
     refreshing: AtomicBool,
 }
 
@@ -88,8 +93,14 @@ impl Verifier {
                 .max_capacity(MAX_CACHED_TOKENS)
                 .time_to_live(CACHE_TTL)
                 .build(),
+            refused: Cache::builder().time_to_live(REFUSED_FOR).build(),
             refreshing: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on refuses all tokens of this user, also those that it has verified before.
+    pub fn refuse(&self, user_id: Uuid) {
+        self.refused.insert(user_id, ());
     }
 
     /// Who the bearer of `token` is. The token of a service is refused.
@@ -137,6 +148,9 @@ impl Verifier {
         };
         if verified.expires <= now {
             return Err(AuthError::Expired);
+        }
+        if self.refused.contains_key(&verified.caller.user_id) {
+            return Err(AuthError::Invalid("of a user who was erased"));
         }
         Ok(verified)
     }

@@ -5,6 +5,7 @@ pub mod availability;
 pub mod event;
 mod kept;
 mod moment;
+pub mod own_event;
 pub mod published_event;
 pub mod ticket_type;
 pub mod voucher;

@@ -262,7 +262,7 @@ impl VoucherIn {
     }
 }
 
-fn shown(app: &App, voucher: Voucher) -> VoucherOut {
+pub(super) fn shown(app: &App, voucher: Voucher) -> VoucherOut {
     let (percent_off, amount_off) = match voucher.terms.reduction {
         Reduction::Percent(percent) => (Some(percent), None),
         Reduction::Amount(amount) => (None, Some(amount)),

@@ -1,4 +1,5 @@
-//! Looks whether the topics end with what the rows say, and publishes what they do not end with.
+//! Looks whether the topics end with what the rows say, and publishes what they do not end with; and whether every event is in
+//! its organizer's list.
 //!
 //! Intents see to it that they do, and with them alone everything is published that a crash or a stall left open. This is for
 //! what has no intent any more: a handler that stood still for longer than the sweeper waits, wrote after its intent was
@@ -81,6 +82,11 @@ pub async fn once(
     kafka: &KafkaConfig,
     registry: &Registry,
 ) -> Result<Reconciled, ReconcileError> {
+    // By an instance of before, that did not know the list.
+    let added = app.by_organizer.add_missing().await?;
+    if added > 0 {
+        tracing::info!(added, "events that were in no organizer's list");
+    }
     // Two readers and their clients: large, and rarely there.
     let last = Box::pin(LastRecords::read(kafka, registry)).await?;
     let events = app.events.versions().await?;

@@ -2,6 +2,7 @@
 
 pub mod event;
 mod event_row;
+pub mod events_by_organizer;
 pub mod voucher;
 
 use platform::clock::Timestamp;

@@ -13,11 +13,12 @@ const OPEN: [&str; 5] = [
     "GET /v1/events/{id}/ticket-types",
 ];
 /// What organizers and admins may call.
-const ORGANIZER: [&str; 13] = [
+const ORGANIZER: [&str; 14] = [
     "DELETE /v1/events/{id}",
     "DELETE /v1/events/{id}/ticket-types/{ticket_type_id}",
     "DELETE /v1/events/{id}/vouchers/{code}",
     "GET /v1/events/{id}/vouchers",
+    "GET /v1/organizers/me/events",
     "POST /v1/events",
     "POST /v1/events/{id}/archive",
     "POST /v1/events/{id}/cancel",

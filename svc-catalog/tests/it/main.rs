@@ -12,6 +12,7 @@ mod in_process;
 mod life_cycle;
 mod link;
 mod list;
+mod own_events;
 mod records;
 mod steps;
 mod stream;

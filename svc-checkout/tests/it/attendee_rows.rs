@@ -119,13 +119,21 @@ async fn what_an_erased_owner_said_is_gone_and_the_ticket_stays() -> anyhow::Res
     .await?;
     rows.are_empty(order, said).await?;
 
-    // The access token is still good, and names nobody.
+    // Nor is the access token good any more.
+    eventually(SOON, "the token to be over", async || {
+        let listed = scene.stack.checkout().get("/v1/tickets");
+        let status = listed.by(&scene.buyer).send().await?.status;
+        Ok((status == 401).then_some(()))
+    })
+    .await?;
     for ticket in [said, silent] {
-        confirm(ticket).await?.expect_problem(404, "not-found")?;
+        let said = confirm(ticket).await?;
+        said.expect_problem(401, "unauthenticated")?;
         let read = scene.attendee(&scene.buyer, ticket).send().await?;
-        read.expect_problem(404, "not-found")?;
+        read.expect_problem(401, "unauthenticated")?;
         let named = scene.name(&scene.buyer, ticket, &ada).if_match("*");
-        named.send().await?.expect_problem(404, "not-found")?;
+        let named = named.send().await?;
+        named.expect_problem(401, "unauthenticated")?;
     }
     ensure!(rows.attendees.find(order, silent).await?.is_none());
     let support = scene.stack.user(&[Role::Support]).await?;

@@ -43,6 +43,12 @@ pub struct ExportOut {
     /// Orders with their tickets, as `GET /v1/orders` shows them.
     #[schema(value_type = Vec<Object>)]
     orders: Vec<Value>,
+    /// Events of an organizer with their ticket types, drafts included, as `GET /v1/organizers/me/events` shows them.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Value>,
+    /// Their vouchers, as `GET /v1/events/{id}/vouchers` shows them, each with its `event_id`.
+    #[schema(value_type = Vec<Object>)]
+    vouchers: Vec<Value>,
     /// What was sent to the person, as `GET /v1/notifications` shows it.
     #[schema(value_type = Vec<Object>)]
     notifications: Vec<Value>,
@@ -91,7 +97,7 @@ pub struct OwnEntryOut {
 
 /// Everything that is held about me
 ///
-/// Also what svc-checkout and svc-mailer hold. It is whole or not made: while one of them is away it is 503.
+/// Also what svc-catalog, svc-checkout and svc-mailer hold. It is whole or not made: while one of them is away it is 503.
 #[utoipa::path(
     get, path = "/v1/users/me/export", tag = "users", security(("bearer" = [])),
     responses(
@@ -146,6 +152,8 @@ impl ExportOut {
             ("audit", held.audit.is_cut),
             ("cases", held.cases.is_cut),
             ("orders", held.orders.is_cut),
+            ("events", held.events.is_cut),
+            ("vouchers", held.vouchers.is_cut),
             ("notifications", held.notifications.is_cut),
         ];
         let mut sessions = held.sessions.items;
@@ -177,6 +185,8 @@ impl ExportOut {
                 .collect(),
             cases: cases.map(CaseOut::from).collect(),
             orders: held.orders.items,
+            events: held.events.items,
+            vouchers: held.vouchers.items,
             notifications: held.notifications.items,
             cut: cut
                 .iter()

@@ -1,17 +1,20 @@
-//! What a wrong password costs, and what a wrong address does: as much, so that nobody learns who has an account. What can be
-//! counted is counted; the time is only compared.
+//! What a wrong password costs, and what a wrong address does, when somebody signs in or has forgotten the password: as much,
+//! so that nobody learns who has an account. What can be counted is counted; the time of a sign-in is only compared.
 
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use e2e::Stack;
 use e2e::users::fresh_email;
+use e2e::wait::SOON;
+use e2e::{Stack, eventually};
 use serde_json::json;
 
 use crate::own::Own;
 
 /// Each account and each address may guess as often as these tests do.
-const GENEROUS: [(&str, &str); 3] = [
+const GENEROUS: [(&str, &str); 5] = [
+    ("IDENTITY_LIMIT_MAIL_REQUESTS", "100000/1m"),
+    ("IDENTITY_LIMIT_MAILS", "100000/1m"),
     ("IDENTITY_LIMIT_SIGN_INS", "100000/1m"),
     ("IDENTITY_LIMIT_GUESSES", "100000/1m"),
     ("IDENTITY_LIMIT_STRANGERS", "100000/1m"),
@@ -48,13 +51,36 @@ impl Case {
 
     /// What the instance has cost so far: requests to the database, and KiB hashed.
     async fn cost(&self) -> anyhow::Result<[u64; 2]> {
+        let counts = ["cql_requests_total ", "passwords_work_kib_total "];
+        self.counts(counts).await
+    }
+
+    /// What these metrics count.
+    async fn counts<const N: usize>(&self, names: [&str; N]) -> anyhow::Result<[u64; N]> {
         let text = self.own.admin.get("/metrics").send().await?.text();
-        let count = |name: &str| {
+        let mut counts = [0; N];
+        for (name, found) in names.into_iter().zip(&mut counts) {
             let count = text.lines().find_map(|line| line.strip_prefix(name));
-            count.map_or(Ok(0), |count| count.trim().parse::<u64>())
-        };
-        let requests = count("cql_requests_total ").context("requests")?;
-        Ok([requests, count("passwords_work_kib_total ").context("KiB")?])
+            let count = count.map_or(Ok(0), |count| count.trim().parse());
+            *found = count.context(name.to_owned())?;
+        }
+        Ok(counts)
+    }
+
+    /// What asking for a new password with `email` costs, with all that is done after the answer.
+    async fn cost_of_reset(&self, email: &str) -> anyhow::Result<[u64; 2]> {
+        const SETTLED: [&str; 1] = ["mail_requests_settled_total "];
+        let ([settled], before) = (self.counts(SETTLED).await?, self.cost().await?);
+        let call = self.own.api.post("/v1/password-resets");
+        let answer = call.json(&json!({"email": email})).send().await?;
+        ensure!(answer.status == 202, "{answer}");
+        eventually(SOON, "the mail to be asked for", async || {
+            let [now] = self.counts(SETTLED).await?;
+            Ok((now > settled).then_some(()))
+        })
+        .await?;
+        let after = self.cost().await?;
+        Ok([after[0] - before[0], after[1] - before[1]])
     }
 
     /// What failing with `email` costs.
@@ -92,6 +118,27 @@ async fn a_wrong_address_costs_what_a_wrong_password_costs() -> anyhow::Result<(
         // Whose the address is, the user, the entry in the trail and its place there.
         assert_eq!(user, 4, "requests at {setting}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reset_for_nobody_costs_what_one_for_a_user_costs() -> anyhow::Result<()> {
+    /// As above.
+    const TRIES: usize = 20;
+    let case = Case::new("2").await?;
+    let mut least = [u64::MAX; 2];
+    for _ in 0..TRIES {
+        for (email, least) in [&case.user, &case.nobody].into_iter().zip(&mut least) {
+            let [requests, kib] = case.cost_of_reset(email).await?;
+            assert_eq!(kib, 0, "{email}");
+            *least = requests.min(*least);
+        }
+    }
+    let [user, nobody] = least;
+    assert_eq!(user, nobody, "requests");
+    // Whose the address is, the user, the entry in the trail and its place there, and what is owed; after the answer the user
+    // again, the link, and that nothing is owed any more.
+    assert_eq!(user, 8, "requests");
     Ok(())
 }
 

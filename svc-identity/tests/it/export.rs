@@ -77,6 +77,8 @@ async fn an_export_has_everything_that_somebody_did_and_nothing_of_others() -> a
     assert_eq!(export["notifications"], mails);
     assert_eq!(export["cases"], json!([case]));
     assert_eq!(export["cut"], json!([]));
+    assert_eq!(export["events"], json!([]));
+    assert_eq!(export["vouchers"], json!([]));
     let sessions = export["sessions"].as_array().context("sessions")?;
     let ended: Vec<&Value> = sessions.iter().map(|session| &session["ended"]).collect();
     assert_eq!(ended, [&json!(true), &json!(false)]);
@@ -122,6 +124,7 @@ async fn an_export_is_whole_or_not_made() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let user = stack.customer().await?;
     for (setting, service) in [
+        ("CATALOG_URL", "svc-catalog"),
         ("CHECKOUT_URL", "svc-checkout"),
         ("MAILER_URL", "svc-mailer"),
     ] {

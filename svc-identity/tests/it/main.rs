@@ -21,6 +21,7 @@ mod hash_cost;
 mod keys;
 mod limits;
 mod mail_links;
+mod move_crashes;
 mod old_cases;
 mod own;
 mod passwords;

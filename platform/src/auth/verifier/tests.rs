@@ -362,3 +362,18 @@ async fn the_extractor_wants_one_bearer_token() {
         );
     }
 }
+
+#[tokio::test]
+async fn tokens_of_who_was_erased_are_over_also_those_that_were_verified() {
+    let signer = Signer::new("k1");
+    let (_, verifier) = issuer_and_verifier(&[signer.jwk()], AT_ONCE).await;
+    let (verified, unknown) = (signer.token(), signer.token());
+    let other = signer.sign(&json!({}), &json!({"sub": Uuid::from_u128(8)}));
+    assert!(verifier.verify(&verified).await.is_ok());
+    verifier.refuse(claims().sub);
+    for token in [verified, unknown] {
+        let refused = verifier.verify(&token).await;
+        assert!(matches!(refused, Err(AuthError::Invalid(_))), "{refused:?}");
+    }
+    assert!(verifier.verify(&other).await.is_ok());
+}

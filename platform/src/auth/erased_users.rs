@@ -1,0 +1,107 @@
+//! Whose access tokens are over before their time: those of erased users.
+//!
+//! Every instance reads the topic of the users itself, without a group, for each has to know of every erasure. It begins where
+//! the oldest token began that may still be good, and keeps nothing but ids, for as long as such a token lives. While Kafka is
+//! away, and until it has read what there was at its start, it knows less: the tokens end by themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Verifier;
+use super::verifier::REFUSED_FOR;
+use crate::clock::Timestamp;
+use crate::config::KafkaConfig;
+use crate::kafka::{ReaderContext, client_config};
+
+/// A broker that does not answer this long is asked again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two such tries.
+const PAUSE: Duration = Duration::from_secs(1);
+
+type Users = StreamConsumer<ReaderContext>;
+
+/// Makes `verifier` refuse the tokens of whoever is erased, until `stop`. `topic` has the users by their ids, in partitions 0 to
+/// `partitions - 1`; a tombstone is an erasure. A broker that is away is waited for.
+pub async fn refuse_erased_users(
+    kafka: KafkaConfig,
+    topic: &'static str,
+    partitions: i32,
+    verifier: Arc<Verifier>,
+    stop: CancellationToken,
+) {
+    let work = async {
+        let consumer = loop {
+            let brokers = kafka.brokers.clone();
+            let opened = tokio::task::spawn_blocking(move || open(&brokers, topic, partitions));
+            match opened.await {
+                Ok(Ok(consumer)) => break consumer,
+                Ok(Err(error)) => tracing::warn!(%error, topic, "erased users are not known yet"),
+                Err(error) => tracing::error!(%error, topic, "erased users are not known yet"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        let mut complaint = None;
+        loop {
+            match consumer.recv().await {
+                Ok(record) => {
+                    complaint = None;
+                    let key = std::str::from_utf8(record.key().unwrap_or_default());
+                    let user_id = key.ok().and_then(|key| Uuid::parse_str(key).ok());
+                    if let (None, Some(user_id)) = (record.payload(), user_id) {
+                        verifier.refuse(user_id);
+                    }
+                }
+                // The client reconnects by itself and says the same every second until it has.
+                Err(error) if complaint.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, topic, "erased users");
+                    complaint = Some(error);
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// From the first record on that was written when the oldest token was made that may still be good.
+fn open(brokers: &str, topic: &str, partitions: i32) -> Result<Users, KafkaError> {
+    let name = format!("erased-{topic}");
+    let consumer: Users = client_config(brokers, &name)
+        // The client wants a name even where no group is joined and nothing is committed.
+        .set("group.id", &name)
+        .set("enable.auto.commit", "false")
+        // An offset that the broker has deleted meanwhile.
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "100")
+        .create_with_context(ReaderContext)?;
+    let oldest = Timestamp::now().as_millis() - i64::try_from(REFUSED_FOR.as_millis()).unwrap_or(0);
+    let mut times = TopicPartitionList::new();
+    let mut ends = Vec::new();
+    for partition in 0..partitions {
+        // The end comes first: what is written after it is read, whatever the time of it.
+        let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER_TIMEOUT)?;
+        ends.push((partition, end));
+        times.add_partition_offset(topic, partition, Offset::Offset(oldest))?;
+    }
+    let found = consumer.offsets_for_times(times, ANSWER_TIMEOUT)?;
+    let mut from = TopicPartitionList::new();
+    for (partition, end) in ends {
+        let found = found.find_partition(topic, partition);
+        let offset = match found.map(|found| found.offset()) {
+            Some(Offset::Offset(offset)) => offset.min(end),
+            // Nothing as young was there.
+            _ => end,
+        };
+        from.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    }
+    consumer.assign(&from)?;
+    Ok(consumer)
+}
