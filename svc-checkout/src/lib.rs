@@ -22,14 +22,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use platform::auth::{Verifier, refuse_erased_users};
-use platform::avro::{DecodeError, Registry};
+use platform::avro::Registry;
 use platform::cql;
 use platform::http::admin;
 use platform::http::server::{self, Limits};
 use platform::intent::Intents;
-use platform::kafka::consumer::{self, ConsumerSpec, Handler};
+use platform::kafka::consumer::{self, ConsumerSpec};
 use platform::kafka::producer::Producer;
-use platform::kafka::table::{TableRecord, read_table};
 use platform::kafka::topics;
 use platform::limit::Buckets;
 use platform::parts;
@@ -43,7 +42,7 @@ use schemas::topics::{
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use app::App;
@@ -62,6 +61,7 @@ use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
 use box_office::{Shared, kafka};
 use config::{Config, PaymentConfig, StoresConfig};
+use consume::{spawn_consumer, spawn_table};
 use guest_topic::GuestTopic;
 use payment::stripe::client::Client;
 use payment::stripe::signature::Signatures;
@@ -412,43 +412,4 @@ async fn ping(session: Arc<scylla::client::session::Session>) -> anyhow::Result<
         .query_unpaged("SELECT key FROM system.local", ())
         .await?;
     Ok(())
-}
-
-/// Follows a table topic that is partitioned by event until `stop`, handing its records to `take`.
-fn spawn_table(
-    tasks: &mut tokio::task::JoinSet<()>,
-    config: &Config,
-    registry: &Registry,
-    topic: &'static str,
-    take: impl FnMut(&TableRecord<'_>) -> Result<(), DecodeError> + Send + 'static,
-    caught_up: Arc<watch::Sender<bool>>,
-    stop: CancellationToken,
-) {
-    let (kafka, registry) = (config.kafka.clone(), registry.clone());
-    tasks.spawn(async move {
-        let partitions = kafka.event_partitions;
-        let read = read_table(&kafka, &registry, topic, partitions, take, &caught_up, stop);
-        if let Err(error) = read.await {
-            tracing::error!(error = ?error, topic, "table not read");
-        }
-    });
-}
-
-/// Reads topics as a group until `stop`, handing each record to `handler`.
-fn spawn_consumer(
-    tasks: &mut tokio::task::JoinSet<()>,
-    config: &Config,
-    registry: &Registry,
-    spec: ConsumerSpec,
-    handler: impl Handler,
-    stop: CancellationToken,
-) {
-    let (kafka, registry) = (config.kafka.clone(), registry.clone());
-    let group = spec.group.clone();
-    tasks.spawn(async move {
-        let read = consumer::run(&kafka, &registry, spec, Arc::new(handler), stop);
-        if let Err(error) = read.await {
-            tracing::error!(error = ?error, group, "topics not read");
-        }
-    });
 }

@@ -4,3 +4,53 @@ pub mod catalog_events;
 pub mod catalog_inventory;
 pub mod checkout_stock;
 pub mod identity_users;
+
+use std::sync::Arc;
+
+use platform::avro::{DecodeError, Registry};
+use platform::kafka::consumer::{self, ConsumerSpec, Handler};
+use platform::kafka::table::{TableRecord, read_table};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// Follows a table topic that is partitioned by event until `stop`, handing its records to `take`.
+pub fn spawn_table(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    registry: &Registry,
+    topic: &'static str,
+    take: impl FnMut(&TableRecord<'_>) -> Result<(), DecodeError> + Send + 'static,
+    caught_up: Arc<watch::Sender<bool>>,
+    stop: CancellationToken,
+) {
+    let (kafka, registry) = (config.kafka.clone(), registry.clone());
+    tasks.spawn(async move {
+        let partitions = kafka.event_partitions;
+        let read = read_table(&kafka, &registry, topic, partitions, take, &caught_up, stop);
+        if let Err(error) = read.await {
+            tracing::error!(error = ?error, topic, "table not read");
+        }
+    });
+}
+
+/// Reads topics as a group until `stop`, handing each record to `handler`.
+pub fn spawn_consumer(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    registry: &Registry,
+    spec: ConsumerSpec,
+    handler: impl Handler,
+    stop: CancellationToken,
+) {
+    let (kafka, registry) = (config.kafka.clone(), registry.clone());
+    let group = spec.group.clone();
+    tasks.spawn(async move {
+        let read = consumer::run(&kafka, &registry, spec, Arc::new(handler), stop);
+        if let Err(error) = read.await {
+            tracing::error!(error = ?error, group, "topics not read");
+        }
+    });
+}
