@@ -198,6 +198,10 @@ async fn what_a_voucher_cannot_say_is_refused_by_field() -> anyhow::Result<()> {
             json!({"code": "A", "amount_off": off, "max_uses": 1}),
             "/amount_off/currency",
         ),
+        (
+            json!({"code": "A", "amount_off": [500, "EUR"], "max_uses": 1}),
+            "/amount_off",
+        ),
         (json!({"code": "A", "max_uses": 1}), ""),
         (
             json!({"code": "A", "percent_off": 1, "amount_off": off, "max_uses": 1}),
