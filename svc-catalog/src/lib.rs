@@ -248,8 +248,7 @@ fn background(
         stop_unless(read, &unreadable);
     });
 
-    // On a thread of its own: what is heard of sales must not wait behind thousands of streams that shall tell it. On a machine
-    // with more to do than it can, that was half of the time from an order to those who watch.
+    // On a thread of its own: what is heard of sales must not wait behind thousands of streams that shall tell it.
     let (stock, vouchers) = (Arc::clone(&app.stock), Arc::clone(&app.live_vouchers));
     let (stop_reading, shutdown) = (stop.clone(), shutdown.clone());
     tasks.spawn_blocking(move || {
