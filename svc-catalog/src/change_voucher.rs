@@ -5,6 +5,7 @@ use std::time::Instant;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use platform::http::{Code, Problem};
 use platform::intent::Intent;
+use platform::money::Currency;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -12,7 +13,7 @@ use crate::change::{DEADLINE, pause, publication_failed};
 use crate::domain::voucher::{Terms, Voucher, VoucherKey};
 use crate::store::voucher::StoredVoucher;
 
-/// Vouchers of a deleted event that are published at a time.
+/// Vouchers of an event that are read, or published when it is deleted, at a time.
 const AT_ONCE: usize = 16;
 
 /// What shall become of a voucher.
@@ -69,6 +70,24 @@ impl App {
         };
         self.settle_voucher(intent).await?;
         Ok(changed.voucher)
+    }
+
+    /// A voucher of the event that no order in this currency can have, if there is one.
+    ///
+    /// One that is made in the same moment as its event gets another currency is not found: that is two changes of one
+    /// organizer at a time, and the box office refuses it to every order.
+    pub(crate) async fn voucher_in_another(
+        &self,
+        event_id: Uuid,
+        currency: Currency,
+    ) -> Result<Option<Voucher>, Problem> {
+        let codes = self.vouchers.codes(event_id, None, usize::MAX).await?;
+        let found = stream::iter(codes)
+            .map(|code| VoucherKey { event_id, code })
+            .map(async |key| self.vouchers.find(&key).await)
+            .buffered(AT_ONCE)
+            .try_filter_map(async |voucher| Ok(voucher.filter(|it| !it.is_for(currency))));
+        Ok(std::pin::pin!(found).try_next().await?)
     }
 
     /// Before an event goes: its vouchers go with it, so each has to be published once more.

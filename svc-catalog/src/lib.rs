@@ -20,7 +20,6 @@ pub mod store;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures::future::try_join;
 use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::Registry;
 use platform::config::{Env, KafkaConfig};
@@ -29,6 +28,7 @@ use platform::http::admin::{self, Checks};
 use platform::http::server::{self, Limits};
 use platform::intent::{self, Intents};
 use platform::kafka::producer::Producer;
+use platform::kafka::table::TableError;
 use platform::kafka::topics;
 use platform::parts;
 use platform::shutdown::Shutdown;
@@ -36,6 +36,7 @@ use platform::telemetry::Metrics;
 use schemas::catalog::VoucherTerms;
 use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -133,7 +134,9 @@ pub async fn run(
     ));
 
     let stop = CancellationToken::new();
-    let mut background = background(&app, config.kafka.clone(), registry, &stop, &shutdown);
+    // However this ends: a thread of its own is not aborted with its task, and the process would wait for it.
+    let _stop = stop.clone().drop_guard();
+    let mut background = background(&app, config.kafka.clone(), registry, &stop);
 
     let router = routes::router(app);
     let serving = server::serve(listener, router, Limits::default(), shutdown.clone());
@@ -221,7 +224,6 @@ fn background(
     kafka: KafkaConfig,
     registry: Registry,
     stop: &CancellationToken,
-    shutdown: &Shutdown,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (intents, publication) = (Arc::clone(&app.intents), Arc::clone(&app.publication));
@@ -258,19 +260,26 @@ fn background(
         stop.clone(),
     ));
 
-    let (live, stock) = (Arc::clone(&app.live), Arc::clone(&app.stock));
-    let vouchers = Arc::clone(&app.live_vouchers);
-    let (stop_reading, shutdown) = (stop.clone(), shutdown.clone());
+    let live = Arc::clone(&app.live);
+    let (from, names, stop_reading) = (kafka.clone(), registry.clone(), stop.clone());
     tasks.spawn(async move {
-        let read = try_join(
-            consume::catalog_events::run(&kafka, &registry, &live, stop_reading.clone()),
-            consume::checkout_stock::run(&kafka, &registry, &stock, &vouchers, stop_reading),
-        );
-        if let Err(error) = read.await {
-            // Only at the start, when the client refuses its settings: nothing would ever be known.
-            tracing::error!(error = &error as &dyn std::error::Error, "stopping");
-            shutdown.trigger();
-        }
+        let read = consume::catalog_events::run(&from, &names, &live, stop_reading).await;
+        tell_why(read);
+    });
+
+    // On a thread of its own: what is heard of sales must not wait behind thousands of streams that shall tell it.
+    let (stock, vouchers) = (Arc::clone(&app.stock), Arc::clone(&app.live_vouchers));
+    let stop_reading = stop.clone();
+    tasks.spawn_blocking(move || {
+        let read = consume::checkout_stock::run(&kafka, &registry, &stock, &vouchers, stop_reading);
+        tell_why(Handle::current().block_on(read));
     });
     tasks
+}
+
+/// Only at the start, when the client refuses its settings: nothing would ever be known, and the service ends.
+fn tell_why(read: Result<(), TableError>) {
+    if let Err(error) = read {
+        tracing::error!(error = &error as &dyn std::error::Error, "table not read");
+    }
 }

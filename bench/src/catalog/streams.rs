@@ -1,19 +1,17 @@
 //! Many who watch the seats of one event.
 
+use std::io::ErrorKind;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use bench::connection::{Connection, authority, connect};
+use bench::connection::authority;
 use e2e::orders::place;
 use e2e::{PublishedEvent, Role, Stack, TicketType};
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::header::HOST;
 use platform::clock::Timestamp;
 use serde::Deserialize;
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -71,10 +69,9 @@ impl Watchers {
         };
         let opening = async move {
             for stream in 0..count {
-                let connection = connect(&authority).await?;
-                let request = Request::get(&address).header(HOST, &authority);
-                let request = request.body(Full::new(Bytes::new()))?;
-                tokio::spawn(watch(connection, request, stream, Arc::clone(&board)));
+                let request = format!("GET {address} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+                let socket = TcpStream::connect(&authority).await?;
+                tokio::spawn(watch(socket, request, stream, Arc::clone(&board)));
             }
             anyhow::Ok(())
         };
@@ -191,40 +188,73 @@ impl Board {
     }
 }
 
-async fn watch(
-    connection: Connection,
-    request: Request<Full<Bytes>>,
-    stream: usize,
-    board: Arc<Board>,
-) {
-    if let Err(error) = read(connection, request, stream, &board).await {
+async fn watch(socket: TcpStream, request: String, stream: usize, board: Arc<Board>) {
+    if let Err(error) = read(socket, request, stream, &board).await {
         board.state().ended = Some(format!("{error:#}"));
     }
 }
 
+/// With nothing between the socket and the clock: a client of HTTP reads on one task and hands over to another, and the cores on
+/// which 5,000 of them do so are those of the service that they watch.
 async fn read(
-    mut connection: Connection,
-    request: Request<Full<Bytes>>,
+    socket: TcpStream,
+    request: String,
     stream: usize,
     board: &Board,
 ) -> anyhow::Result<()> {
-    connection.ready().await?;
-    let answer = connection.send_request(request).await?;
-    ensure!(answer.status() == 200, "{}", answer.status());
-    let (mut body, mut text) = (answer.into_body(), String::new());
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        let bytes = frame.data_ref().map_or(&[][..], |data| &data[..]);
-        text.push_str(std::str::from_utf8(bytes)?);
-        while let Some((message, rest)) = text.split_once("\n\n") {
-            if let Some(gone) = gone(message)? {
-                let at = Timestamp::now().as_micros();
+    socket.writable().await?;
+    let sent = socket.try_write(request.as_bytes())?;
+    ensure!(sent == request.len(), "the request was not taken");
+    let mut text = Text::default();
+    let mut buffer = [0; 1024];
+    loop {
+        socket.readable().await?;
+        let count = match socket.try_read(&mut buffer) {
+            Ok(0) => bail!("the service ended it"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let at = Timestamp::now().as_micros();
+        text.add(&buffer[..count])?;
+        while let Some(message) = text.message() {
+            if let Some(gone) = gone(&message)? {
                 board.shows(stream, Shown { gone, at });
             }
-            text = rest.to_owned();
         }
     }
-    bail!("the service ended it")
+}
+
+/// What was received and not read yet.
+#[derive(Default)]
+struct Text {
+    text: String,
+    is_answered: bool,
+}
+
+impl Text {
+    fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.text.push_str(std::str::from_utf8(bytes)?);
+        if !self.is_answered
+            && let Some((head, rest)) = self.text.split_once("\r\n\r\n")
+        {
+            let status = head.lines().next().unwrap_or_default();
+            ensure!(status == "HTTP/1.1 200 OK", "{status}");
+            self.text = rest.to_owned();
+            self.is_answered = true;
+        }
+        Ok(())
+    }
+
+    /// The next whole message, with the lines of HTTP's chunks around it: each of them ends with a carriage return, no line of
+    /// a message does.
+    fn message(&mut self) -> Option<String> {
+        if !self.is_answered {
+            return None;
+        }
+        let end = self.text.find("\n\n")? + 2;
+        Some(self.text.drain(..end).collect())
+    }
 }
 
 /// What is read of a message.
@@ -260,6 +290,26 @@ mod tests {
         assert_eq!(gone(message).unwrap(), Some(2));
         assert_eq!(gone(":").unwrap(), None);
         assert!(gone("data: {}").is_err());
+    }
+
+    #[test]
+    fn messages_are_found_in_what_comes_in_pieces_and_chunks() {
+        let mut text = Text::default();
+        let mut found = Vec::new();
+        for piece in [
+            "HTTP/1.1 200 OK\r\nx: y\r\n",
+            "\r\n8\r\nid: 1\nda",
+            "ta: a\n\n\r\n3\r\n:\n\n\r\nf",
+        ] {
+            text.add(piece.as_bytes()).unwrap();
+            found.extend(std::iter::from_fn(|| text.message()));
+        }
+        assert_eq!(found, ["8\r\nid: 1\ndata: a\n\n", "\r\n3\r\n:\n\n"]);
+        assert!(
+            Text::default()
+                .add(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+                .is_err()
+        );
     }
 
     #[tokio::test]

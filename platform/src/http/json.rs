@@ -12,7 +12,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::{Path as ErrorPath, Segment};
 
+use self::objects::Objects;
 use super::problem::{Code, Problem};
+
+mod objects;
 
 /// A JSON body, as an argument and as an answer.
 ///
@@ -83,22 +86,22 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
     }
 }
 
-/// Reads JSON as the [`Json`] extractor does, for bytes that came another way.
+/// Reads JSON as the [`Json`] extractor does, for bytes that came another way. A struct, and an enum that a field tells apart, is an
+/// object; a `T` with a field that takes any JSON would take no array there.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // serde also fills an object's fields from an array, in the order in which they are declared here: nobody's contract.
-    // (Inside a body it still does.)
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
-            Ok(_) => Problem::invalid("", "type", "an object is expected, not an array"),
-            Err(error) => malformed(&error),
-        });
-    }
     // Following the path of every field costs time that only a wrong body should cost.
-    match serde_json::from_slice(bytes) {
+    match read(bytes) {
         Ok(value) => Ok(value),
         Err(error) if error.classify() == Category::Data => Err(explain::<T>(bytes)),
         Err(error) => Err(malformed(&error)),
     }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Objects(&mut json))?;
+    json.end()?;
+    Ok(value)
 }
 
 /// Why JSON, or what looks like it, is not a `T`.
@@ -108,7 +111,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
         return malformed(&error);
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    match serde_path_to_error::deserialize::<_, T>(Objects(&mut json)) {
         Err(error) => {
             let pointer = pointer(error.path());
             let error = error.into_inner();

@@ -2,7 +2,7 @@
 
 use platform::clock::Timestamp;
 use platform::ids::derived_id;
-use platform::money::Money;
+use platform::money::{Currency, Money};
 use platform::text::{MAX_TYPED_CODE_CHARS, typed_code};
 use uuid::Uuid;
 
@@ -66,6 +66,31 @@ pub struct Voucher {
     pub terms: Terms,
     /// From 1, plus one with every change, also when it is deleted and made again.
     pub version: i64,
+}
+
+impl Voucher {
+    /// Whether an order in this currency can have it.
+    pub fn is_for(&self, currency: Currency) -> bool {
+        match self.terms.reduction {
+            Reduction::Percent(_) => true,
+            Reduction::Amount(off) => off.currency == currency,
+        }
+    }
+
+    /// The broken rule of a ticket type that would bring its event another currency than this voucher has: nobody could use it
+    /// any more, and the list of vouchers would go on showing it.
+    pub fn outlived(&self) -> Violations {
+        let mut violations = Violations::default();
+        let code = &self.key.code;
+        violations.add(
+            "/price/currency",
+            "currency",
+            format!(
+                "voucher {code} takes off an amount in another one: delete it first, or change it to percent_off"
+            ),
+        );
+        violations
+    }
 }
 
 /// What stands in a form for a voucher.
@@ -150,7 +175,6 @@ pub fn code_rule() -> String {
 mod tests {
     use super::*;
     use crate::domain::event::samples::{draft, sellable};
-    use platform::money::Currency;
 
     const WANTED: Wanted = Wanted {
         percent_off: Some(10),
@@ -221,6 +245,29 @@ mod tests {
             "nothing is sold, so there is no currency"
         );
         assert!(broken(WANTED, &draft()).is_empty());
+    }
+
+    #[test]
+    fn an_amount_is_for_orders_in_its_currency_and_a_share_for_all() {
+        let voucher = |reduction| Voucher {
+            key: VoucherKey::parse(Uuid::nil(), "EARLY").expect("a code"),
+            terms: Terms {
+                reduction,
+                max_uses: 1,
+                valid_until: None,
+            },
+            version: 1,
+        };
+        let in_euros = voucher(Reduction::Amount(Money::new(500, Currency::EUR)));
+        assert!(in_euros.is_for(Currency::EUR));
+        assert!(!in_euros.is_for(Currency::USD));
+        assert!(voucher(Reduction::Percent(10)).is_for(Currency::USD));
+        let outlived = in_euros.outlived();
+        let [violation] = &outlived.iter().collect::<Vec<_>>()[..] else {
+            panic!("{outlived:?}");
+        };
+        assert_eq!(violation.field, "/price/currency");
+        assert!(violation.detail.contains("EARLY"), "{violation:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use platform::auth::OptionalCaller;
+use platform::auth::{Caller, OptionalCaller};
 use platform::clock::Timestamp;
 use platform::http::{Code, ETag, IfMatch, IfNoneMatch, Json, Page, Path, Problem};
 use platform::ids::new_id;
@@ -19,6 +19,7 @@ use super::{invalid, not_changed};
 use crate::app::App;
 use crate::domain::event::{Event, NotAdded};
 use crate::domain::ticket_type::{Terms, TicketType};
+use crate::domain::voucher::Voucher;
 
 /// What an organizer says about a ticket type.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -92,6 +93,7 @@ pub async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let (id, sale) = (new_id(), input.sale());
     let terms = Terms::from(input);
+    let outlived = outlived(&app, &caller, event_id, &terms).await?;
     let event = app
         .change(event_id, |event| {
             access::owns(&caller, event)?;
@@ -103,6 +105,7 @@ pub async fn create(
                     NotAdded::Closed => Problem::new(Code::SaleClosed)
                         .detail("a cancelled or archived event sells nothing any more"),
                 })
+                .and_then(|next| unless(outlived.as_ref(), next))
         })
         .await?;
     let added = event
@@ -174,6 +177,7 @@ pub async fn change(
 ) -> Result<impl IntoResponse, Problem> {
     let sale = input.sale();
     let terms = Terms::from(input);
+    let outlived = outlived(&app, &caller, event_id, &terms).await?;
     let event = app
         .change(event_id, |event| {
             access::owns(&caller, event)?;
@@ -182,6 +186,7 @@ pub async fn change(
             event
                 .change_ticket_type(id, terms.clone())
                 .map_err(not_changed)
+                .and_then(|next| unless(outlived.as_ref(), next))
         })
         .await?;
     let changed = event.ticket_type(id).cloned().ok_or(Code::NotFound)?;
@@ -217,6 +222,33 @@ pub async fn delete(
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A voucher that nobody could use any more if a ticket type had these terms. Only a draft can get another currency, and so can
+/// one that has no ticket type any more.
+async fn outlived(
+    app: &App,
+    caller: &Caller,
+    event_id: Uuid,
+    terms: &Terms,
+) -> Result<Option<Voucher>, Problem> {
+    let event = app.events.find(event_id).await?;
+    let event = event.ok_or(Code::NotFound)?;
+    access::owns(caller, &event)?;
+    let currency = terms.price.currency;
+    if event.currency() == Some(currency) {
+        return Ok(None);
+    }
+    app.voucher_in_another(event_id, currency).await
+}
+
+/// What the event becomes, unless a voucher would be left behind: of all refusals the last one, since it is the one that
+/// takes another call to get over.
+fn unless<T>(outlived: Option<&Voucher>, next: T) -> Result<T, Problem> {
+    match outlived {
+        Some(voucher) => Err(invalid(&voucher.outlived())),
+        None => Ok(next),
+    }
 }
 
 fn version_of(event: &Event, id: Uuid) -> Result<i64, Problem> {

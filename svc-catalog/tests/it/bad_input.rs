@@ -47,7 +47,7 @@ fn ensure_named(answer: Answer, pointer: &str, code: &str) -> anyhow::Result<()>
 async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let organizer = stack.user(&[Role::Organizer]).await?;
-    let cases: [Case; 31] = [
+    let cases: [Case; 32] = [
         ("/name", Value::Null, "required"),
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(201)), "length"),
@@ -58,6 +58,7 @@ async fn every_wrong_field_of_an_event_is_named() -> anyhow::Result<()> {
         ("/description", json!("x".repeat(5_001)), "length"),
         ("/description", json!("\u{0}"), "text"),
         ("/venue", json!("Lyon"), "type"),
+        ("/venue", json!(["Halle", "Lyon", "France"]), "type"),
         ("/venue/city", Value::Null, "required"),
         ("/venue/city", json!(""), "length"),
         ("/venue/country", json!("FR"), "unknown"),
@@ -110,12 +111,13 @@ async fn every_wrong_field_of_a_ticket_type_is_named() -> anyhow::Result<()> {
     let body = with(event_body(), "/capacity", json!(100));
     let event = draft(&stack, &organizer, &body).await?;
     add_ticket_type(&stack, &organizer, event, &TicketType::vip(60)).await?;
-    let cases: [Case; 22] = [
+    let cases: [Case; 23] = [
         ("/name", json!(""), "length"),
         ("/name", json!("x".repeat(81)), "length"),
         ("/kind", Value::Null, "required"),
         ("/kind", json!("x".repeat(41)), "length"),
         ("/price", json!(25), "type"),
+        ("/price", json!([100, "EUR"]), "type"),
         ("/price/amount", json!(-1), "range"),
         ("/price/amount", json!(100_000_001), "range"),
         ("/price/amount", json!(12.5), "type"),

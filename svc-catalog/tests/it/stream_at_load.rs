@@ -19,7 +19,7 @@ const WATCHERS: usize = 20;
 /// 500 ms is what is promised and what `make bench-catalog` measures. Here other tests keep the machine busy.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// A stream says something at most so often.
-const PACE: Duration = Duration::from_millis(250);
+const PACE: Duration = Duration::from_millis(200);
 
 /// Seats that a stream showed as gone, from when on.
 type Shown = Vec<(Instant, i64)>;

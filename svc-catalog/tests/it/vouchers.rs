@@ -198,6 +198,10 @@ async fn what_a_voucher_cannot_say_is_refused_by_field() -> anyhow::Result<()> {
             json!({"code": "A", "amount_off": off, "max_uses": 1}),
             "/amount_off/currency",
         ),
+        (
+            json!({"code": "A", "amount_off": [500, "EUR"], "max_uses": 1}),
+            "/amount_off",
+        ),
         (json!({"code": "A", "max_uses": 1}), ""),
         (
             json!({"code": "A", "percent_off": 1, "amount_off": off, "max_uses": 1}),
@@ -223,6 +227,54 @@ async fn what_a_voucher_cannot_say_is_refused_by_field() -> anyhow::Result<()> {
         .send()
         .await?
         .expect_problem(428, "if-match-required")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_draft_keeps_the_currency_of_its_vouchers() -> anyhow::Result<()> {
+    let scene = Scene::draft().await?;
+    let api = scene.stack.catalog();
+    let in_euros = TicketType::general(10).body();
+    let mut in_dollars = in_euros.clone();
+    in_dollars["price"]["currency"] = json!("USD");
+    let types = format!("/v1/events/{}/ticket-types", scene.event);
+    let add = |body: &Value| api.post(&types).by(&scene.organizer).json(body);
+    let added = add(&in_euros).send().await?.expect(201)?;
+    let this = format!("{types}/{}", added["id"].as_str().context("an id")?);
+    let change = |body: &Value| {
+        let call = api.put(&this).by(&scene.organizer).if_match("*");
+        call.json(body)
+    };
+    let off = json!({"amount": 500, "currency": "EUR"});
+    let off = json!({"code": "OFF", "amount_off": off, "max_uses": 1});
+    scene.make(&half("HALF", 1)).await?.expect(201)?;
+    scene.make(&off).await?.expect(201)?;
+
+    let refused = |answer: e2e::Answer| {
+        let problem = answer.expect_problem(422, "invalid")?;
+        let [error] = &problem["errors"].as_array().context("errors")?[..] else {
+            anyhow::bail!("{problem}");
+        };
+        ensure!(
+            error["pointer"] == "/price/currency" && error["code"] == "currency",
+            "{problem}"
+        );
+        let detail = error["detail"].as_str().unwrap_or_default();
+        ensure!(detail.contains("voucher OFF"), "{problem}");
+        anyhow::Ok(())
+    };
+    refused(change(&in_dollars).send().await?)?;
+    let unchanged = change(&in_euros).send().await?.expect(200)?;
+    ensure!(unchanged["version"] == added["version"], "{unchanged}");
+    // Neither by way of an event that sells nothing.
+    let remove = api.delete(&this).by(&scene.organizer);
+    ensure!(remove.send().await?.status == 204);
+    refused(add(&in_dollars).send().await?)?;
+
+    let delete = api.delete(scene.path("OFF")).by(&scene.organizer);
+    ensure!(delete.send().await?.status == 204);
+    let added = add(&in_dollars).send().await?.expect(201)?;
+    ensure!(added["price"]["currency"] == "USD", "{added}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use platform::kafka::partition_of;
 use schemas::checkout::{OrderReserved, StockLevel};
 use schemas::topics::{CHECKOUT_ORDERS, CHECKOUT_STOCK};
+use serde_json::json;
 
 use crate::Scene;
 
@@ -99,6 +100,47 @@ async fn a_cursor_of_the_far_future_is_none_of_ours() -> anyhow::Result<()> {
         let answer = stack.checkout().get(path).by(&buyer).send().await?;
         let problem = answer.expect_problem(422, "invalid")?;
         assert_eq!(problem["errors"][0]["pointer"], "?cursor");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_an_object_is_no_array() -> anyhow::Result<()> {
+    let scene = Scene::with(&[TicketType::general(5)]).await?;
+    let checkout = scene.stack.checkout();
+    let (event, ticket_type) = (scene.event.id, scene.event.ticket_types[0]);
+    let lines = [(ticket_type, 1)];
+    let order = place(checkout, &scene.buyer, event, &lines).send().await?;
+    let order = order.expect(201)?;
+    let payment = format!("/v1/orders/{}/payment", id_of(&order)?);
+    let line = json!({"ticket_type_id": ticket_type, "quantity": 1});
+    let orders = "/v1/orders";
+    for (path, body, pointer) in [
+        (orders, json!([event, [line]]), ""),
+        (
+            orders,
+            json!({"event_id": event, "lines": [[ticket_type, 1]]}),
+            "/lines/0",
+        ),
+        (
+            orders,
+            json!({"event_id": event, "lines": [line, [ticket_type, 1]]}),
+            "/lines/1",
+        ),
+        (
+            &*payment,
+            json!({"method": ["simulated", "4242424242424242"]}),
+            "/method",
+        ),
+    ] {
+        let call = checkout.post(path).by(&scene.buyer).json(&body);
+        let problem = call.send().await?.expect_problem(422, "invalid")?;
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (&error["pointer"], &error["code"]),
+            (&json!(pointer), &json!("type")),
+            "{body}: {problem}"
+        );
     }
     Ok(())
 }

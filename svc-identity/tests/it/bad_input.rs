@@ -21,6 +21,11 @@ async fn a_registration_that_is_wrong_names_the_field() -> anyhow::Result<()> {
     let stack = Stack::from_env();
     let long_email = format!("{}@{}.com", "a".repeat(64), "b.".repeat(93) + "b");
     for (body, pointer, code) in [
+        (
+            json!(["alice@example.com", "correct horse battery", "Alice"]),
+            "",
+            "type",
+        ),
         (with("email", json!(null)), "/email", "required"),
         (with("password", json!(null)), "/password", "required"),
         (with("name", json!(null)), "/name", "required"),

@@ -222,6 +222,23 @@ async fn json_that_is_wrong_is_422_with_a_pointer() {
             "/method/card",
             "required",
         ),
+        // What serde would take: the fields of a struct in the order in which they are declared.
+        (format!(r#"{{{ID},"lines":[[1]]}}"#), "/lines/0", "type"),
+        (
+            format!(r#"{{{ID},"lines":[{{"quantity":1}},[1,2]]}}"#),
+            "/lines/1",
+            "type",
+        ),
+        (
+            format!(r#"{{{ID},"lines":[],"price":[100,"EUR"]}}"#),
+            "/price",
+            "type",
+        ),
+        (
+            format!(r#"{{{ID},"lines":[],"method":["simulated","4242"]}}"#),
+            "/method",
+            "type",
+        ),
     ] {
         let (status, problem) = send_order("application/json", body.clone()).await;
         assert_eq!(

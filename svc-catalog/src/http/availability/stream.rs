@@ -1,6 +1,7 @@
 //! What is left, told again and again as it changes: Server-Sent Events.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use platform::auth::OptionalCaller;
 use platform::http::{Code, Path, Problem};
 use platform::ids::new_id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
 use super::AvailabilityOut;
@@ -26,9 +28,11 @@ use crate::live_stock::{Heard, Message};
 
 /// Most streams that are open at a time in one instance, of about 20 KB each with their connection.
 pub const MAX_STREAMS: usize = 6_000;
-/// A stream tells no more often than this. On a hot event stock changes twenty times a second, nobody reads as fast, and
-/// thousands watch. Each has its own pace: with one for all of them the last of a crowd would wait for all others each time.
-const PACE: Duration = Duration::from_millis(250);
+/// A stream has a turn to tell something this often, see [`Turns`]. On a hot event stock changes a hundred times a second,
+/// nobody reads as fast, and thousands watch.
+const PACE: Duration = Duration::from_millis(200);
+/// A turn that comes sooner than this after a message is passed over.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// So often something is sent, be it nothing but a comment: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Ticket types that changed are looked up for as long.
@@ -45,8 +49,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What is left, as it changes
 ///
 /// Server-Sent Events: each message is of the type `availability`, has the body of `GET …/availability` as its data and the
-/// version as its id, and comes at most four times a second. The first one comes at once, unless `Last-Event-ID` names
-/// the version that is current, or a later one that another instance has told. Between changes there is a comment every
+/// version as its id, and comes at most five times a second on average. The first one comes at once, unless `Last-Event-ID`
+/// names the version that is current, or a later one that another instance has told. Between changes there is a comment every
 /// 15 s. The stream ends after 15 to 20 minutes, and when the service stops; come again.
 #[utoipa::path(
     operation_id = "follow_availability",
@@ -72,12 +76,16 @@ pub async fn follow(
         .get(LAST_EVENT_ID)
         .and_then(|id| id.to_str().ok()?.parse().ok());
     let now = Instant::now();
+    let stopping = app.stopping.clone();
     let follower = Follower {
         stock: app.stock.watch(event_id),
         app,
         event: seen.event,
         last_id,
-        not_before: now,
+        turns: Turns { first: now },
+        turn: now,
+        timer: Box::pin(sleep_until(now)),
+        stopping: Box::pin(stopping.cancelled_owned()),
         heartbeat_at: now + HEARTBEAT,
         ends_at: now + LIFETIME + spread(LIFETIME / 3),
         _permit: permit,
@@ -101,6 +109,25 @@ fn place(streams: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     })
 }
 
+/// When a stream may tell something: at the moment at which it was opened, and every [`PACE`] from then on. What comes late
+/// changes nothing of that.
+///
+/// A pace counted from the last message would do the same for one stream. But on a machine that has stood still for a moment,
+/// all that were due by then are told at once, and they would stay together from then on: 5,000 messages in one
+/// heap, of which the last waits for all others, each time.
+struct Turns {
+    first: Instant,
+}
+
+impl Turns {
+    /// The next one for who is told something now.
+    fn after(&self, now: Instant) -> Instant {
+        let from = (now + SHORTEST_PAUSE).saturating_duration_since(self.first);
+        let passed = from.as_nanos().div_ceil(PACE.as_nanos());
+        self.first + PACE * u32::try_from(passed).unwrap_or(u32::MAX)
+    }
+}
+
 /// One open stream.
 struct Follower {
     app: App,
@@ -108,7 +135,12 @@ struct Follower {
     stock: watch::Receiver<Option<Arc<Heard>>>,
     /// What the client knows.
     last_id: Option<i64>,
-    not_before: Instant,
+    turns: Turns,
+    /// The next one.
+    turn: Instant,
+    /// One for the life of the stream, and not one for each of its messages; so is the next.
+    timer: Pin<Box<Sleep>>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     heartbeat_at: Instant,
     ends_at: Instant,
     _permit: OwnedSemaphorePermit,
@@ -124,11 +156,11 @@ impl Follower {
 
     /// The next message; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        let stopping = self.app.stopping.clone();
         loop {
+            self.timer.as_mut().reset(self.turn);
             tokio::select! {
-                () = stopping.cancelled() => return None,
-                () = sleep_until(self.not_before) => {}
+                () = self.stopping.as_mut() => return None,
+                () = self.timer.as_mut() => {}
             }
             let now = Instant::now();
             if self.ends_at <= now {
@@ -139,7 +171,7 @@ impl Follower {
             let version = heard.as_ref().map_or(0, |heard| heard.stock.version);
             if self.last_id.is_none_or(|last| last < version) {
                 self.last_id = Some(version);
-                self.not_before = now + PACE;
+                self.turn = self.turns.after(now);
                 self.heartbeat_at = now + HEARTBEAT;
                 return Some(self.message(heard.as_deref()).await);
             }
@@ -152,9 +184,11 @@ impl Follower {
                 }
                 return Some(Bytes::from_static(COMMENT));
             }
+            let silent_until = self.ends_at.min(self.heartbeat_at);
+            self.timer.as_mut().reset(silent_until);
             tokio::select! {
-                () = stopping.cancelled() => return None,
-                () = sleep_until(self.ends_at.min(self.heartbeat_at)) => {}
+                () = self.stopping.as_mut() => return None,
+                () = self.timer.as_mut() => {}
                 changed = self.stock.changed() => changed.ok()?,
             }
         }
@@ -223,6 +257,24 @@ fn spread(most: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turns_do_not_move_and_none_comes_right_after_a_message() {
+        let first = Instant::now();
+        let turns = Turns { first };
+        let ms = Duration::from_millis;
+        for (told, next) in [
+            (0, 200),
+            (1, 200),
+            (150, 200),
+            (151, 400),
+            (200, 400),
+            (349, 400),
+            (100_340, 100_400),
+        ] {
+            assert_eq!(turns.after(first + ms(told)), first + ms(next), "{told}");
+        }
+    }
 
     #[test]
     fn a_full_house_is_said_to_be_full_until_somebody_leaves() {
