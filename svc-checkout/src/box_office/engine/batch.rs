@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    fn decided(
+    fn decide_all(
         partition: &Partition,
         commands: &[&Incoming],
         inventory: &[Arc<Inventory>],
@@ -264,7 +264,7 @@ mod tests {
         commands: &[&Incoming],
         inventory: &[Arc<Inventory>],
     ) -> usize {
-        let decided = decided(partition, commands, inventory, NOW);
+        let decided = decide_all(partition, commands, inventory, NOW);
         if decided.is_empty(partition) {
             return 0;
         }
@@ -331,7 +331,7 @@ mod tests {
         turn(&mut partition, &[], &[inventory(1, SaleStatus::Published)]);
         let commands = [order(0), absurd(1), order(2)];
         let commands: Vec<&Incoming> = commands.iter().collect();
-        let decided = decided(&partition, &commands, &[], NOW);
+        let decided = decide_all(&partition, &commands, &[], NOW);
         assert_eq!((decided.settled.len(), decided.position), (2, 3));
         let [dead] = &decided.dead[..] else {
             panic!("{} dead letters", decided.dead.len());
@@ -358,7 +358,7 @@ mod tests {
     fn a_command_is_remembered_for_its_window_and_then_forgotten_with_its_record() {
         let mut partition = Partition::default();
         let (first, on_sale) = (order(0), [inventory(1, SaleStatus::Published)]);
-        let decided = decided(&partition, &[&first], &on_sale, NOW);
+        let decided = decide_all(&partition, &[&first], &on_sale, NOW);
         let remembered = RememberedBatch {
             key: "commands/0".to_owned(),
             at: NOW,
@@ -366,14 +366,14 @@ mod tests {
         };
         partition.commit(decided.changes, 1, NOW, Some(remembered), 0);
         let end = NOW + RULES.remember_for;
-        let at_the_end = decided(&partition, &[], &[], end);
+        let at_the_end = decide_all(&partition, &[], &[], end);
         assert!(at_the_end.forgotten.is_empty());
         let after = end + Duration::from_micros(1);
-        let after = decided(&partition, &[], &[], after);
+        let after = decide_all(&partition, &[], &[], after);
         assert_eq!(after.forgotten, ["commands/0"]);
         partition.commit(after.changes, 1, after.now, None, after.forgotten.len());
         let again = Incoming { offset: 1, ..first };
-        let again = decided(&partition, &[&again], &[], NOW);
+        let again = decide_all(&partition, &[&again], &[], NOW);
         let refused = again.settled[0].reply.as_ref().map(|reply| &reply.decided);
         assert!(
             matches!(refused, Some(Err(Refusal::TooLate))),
