@@ -4,6 +4,7 @@
 mod audit_trail;
 mod cancelled_event;
 mod crowd;
+mod frozen_log;
 mod holes;
 mod key_rotation;
 mod load;

@@ -30,7 +30,7 @@ use crate::http::shapes::OrderOut;
         (status = 200, body = OrderOut),
         (status = 403, description = "forbidden: the buyer asks the organizer or support"),
         (status = 404, description = "not-found: not there, or of another organizer's event"),
-        (status = 409, description = "not-paid, already-refunded"),
+        (status = 409, description = "not-paid, already-refunded, request-in-progress"),
         (status = 422, description = "invalid: the call takes no body"),
         (status = 503, description = "overloaded, unavailable"),
     ),
