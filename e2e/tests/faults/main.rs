@@ -11,6 +11,7 @@ mod load;
 mod one_instance;
 mod restart;
 mod sharing;
+mod slow_provider;
 mod two_instances;
 mod vouchers;
 
