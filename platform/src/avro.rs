@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::Schema;
+use apache_avro::util::max_allocation_bytes;
 use apache_avro::writer::datum::GenericDatumWriter;
 use schema_registry_converter::async_impl::schema_registry::{
     SrSettings, get_schema_by_id_and_type, post_schema,
@@ -22,6 +23,10 @@ const MAGIC: u8 = 0;
 const PREFIX_BYTES: usize = 5;
 /// A registry that does not answer within this time is away.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What one length in a datum may make us allocate, in bytes. Our largest records hold what a batch did, some 100 bytes for each of 2,000
+/// commands; and a broker takes no record above 1 MiB (`max.message.bytes`). avro's own limit is 512 MiB: one damaged length prefix
+/// would cost a box office that much, on its only thread.
+const MAX_ALLOCATION_BYTES: usize = 1024 * 1024;
 /// Set before the first registration: a registry enforces nothing until told.
 const COMPATIBILITY: &str = "FULL_TRANSITIVE";
 
@@ -98,6 +103,8 @@ pub struct WriterSchema {
 impl Registry {
     /// `url` is the base of the Confluent-compatible API.
     pub fn new(url: &str) -> Result<Self, RegistryError> {
+        // For the whole process, and only the first call counts: nothing is decoded before there is a registry.
+        max_allocation_bytes(MAX_ALLOCATION_BYTES);
         let settings = SrSettings::new_builder(url.to_owned())
             .set_timeout(REGISTRY_TIMEOUT)
             .build()

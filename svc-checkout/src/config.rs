@@ -11,7 +11,7 @@ use crate::box_office::EngineConfig;
 
 mod payment;
 
-pub use payment::{PaymentConfig, StripeConfig};
+pub use payment::{PaymentConfig, SimulatedConfig, StripeConfig};
 
 /// Bytes of the seed of the key that signs ticket codes: Ed25519.
 pub const TICKET_SIGNING_KEY_BYTES: usize = 32;

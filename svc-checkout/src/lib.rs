@@ -393,9 +393,9 @@ async fn payment_provider(
     session: &Arc<scylla::client::session::Session>,
 ) -> anyhow::Result<(Arc<dyn Provider>, Option<Arc<Webhooks>>)> {
     let stripe = match config {
-        PaymentConfig::Simulated => {
+        PaymentConfig::Simulated(trouble) => {
             let charges = ChargeStore::new(Arc::clone(session)).await?;
-            return Ok((Arc::new(Simulated::new(charges)), None));
+            return Ok((Arc::new(Simulated::new(charges, *trouble)), None));
         }
         PaymentConfig::Stripe(stripe) => stripe,
     };

@@ -5,12 +5,14 @@ mod audit_trail;
 mod cancelled_event;
 mod crowd;
 mod damage;
+mod frozen_log;
 mod holes;
 mod key_rotation;
 mod load;
 mod one_instance;
 mod restart;
 mod sharing;
+mod slow_provider;
 mod two_instances;
 mod vouchers;
 

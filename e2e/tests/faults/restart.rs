@@ -72,6 +72,24 @@ impl Sale {
         Ok(owners)
     }
 
+    /// The order of this buyer, as soon as the log has it.
+    async fn order_in_the_log(&self, buyer: &User) -> anyhow::Result<Uuid> {
+        eventually(SOON, "the order in the log", async || {
+            let records = self.stack.all_records(CHECKOUT_ORDERS.name).await?;
+            let of_event = records
+                .iter()
+                .filter(|it| it.is::<OrderReserved>() && it.has(&self.event.id.to_string()));
+            for record in of_event {
+                let order: OrderReserved = record.read()?;
+                if order.user_id == buyer.id {
+                    return Ok(Some(order.order_id));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
     async fn times_reserved(&self, order: Uuid) -> anyhow::Result<usize> {
         let records = self.stack.all_records(CHECKOUT_ORDERS.name).await?;
         let key = order.to_string();
@@ -144,6 +162,38 @@ async fn what_was_committed_before_a_kill_is_known_after_it() -> anyhow::Result<
             "{before} and then {after}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_committed_and_not_answered_is_its_repeats() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
+    let sale = Sale::open().await?;
+    // The box office has the event.
+    sale.number().await?;
+    let buyer = sale.stack.customer().await?;
+    let key = new_id().to_string();
+    let lines = [(sale.event.ticket_types[0], 1)];
+    let call = place(sale.stack.checkout(), &buyer, sale.event.id, &lines).idempotency_key(&key);
+
+    // Without its row an order is not answered.
+    stack_command("freeze", "cassandra").await?;
+    let asked = tokio::spawn(call.send());
+    let committed = sale.order_in_the_log(&buyer).await;
+    let killed = stack_command("kill", CHECKOUT).await;
+    stack_command("thaw", "cassandra").await?;
+    stack_command("start", CHECKOUT).await?;
+    killed?;
+    let committed = committed?;
+    let was_answered = asked.await?.is_ok_and(|answer| answer.status == 201);
+    ensure!(!was_answered, "answered before its row was written");
+
+    let again = sale.place(&buyer, 1, &key).await?.expect(201)?;
+    ensure!(id_of(&again)? == committed, "{again}, not {committed}");
+    ensure!(sale.times_reserved(committed).await? == 1, "one effect");
+    let path = format!("/v1/orders/{committed}");
+    let shown = sale.stack.checkout().get(path).by(&buyer);
+    ensure!(shown.send().await?.expect(200)?["id"] == again["id"]);
     Ok(())
 }
 

@@ -4,6 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{crates, files, none, read, root};
 
+/// What no call answers yet: nobody is admitted so far. Whoever makes the first that does takes it from here.
+const NOT_YET: [&str; 3] = ["already-admitted", "ticket-forged", "wrong-event"];
+/// Answered by the type itself for what is a bug: no test can ask for one.
+const BUG: &str = "internal";
+
 /// A code: its variant and its text.
 type Code = (String, String);
 
@@ -43,15 +48,22 @@ fn every_code_that_is_answered_is_tested() {
     let code: Vec<String> = code.map(|file| read(file)).collect();
     let tests = tests.into_iter().filter(|file| !file.ends_with("codes.rs"));
     let tests: Vec<String> = tests.map(|file| read(file)).collect();
-    let mut untested = Vec::new();
+    let mut wrong = Vec::new();
     for (variant, text) in codes() {
         let answered = format!("Code::{variant}");
         let seen = format!("\"{text}\"");
-        if code.iter().any(|source| source.contains(&answered))
-            && !tests.iter().any(|source| source.contains(&seen))
-        {
-            untested.push(format!("{text}: answered, and no test asks for it"));
+        let is_answered = code.iter().any(|source| source.contains(&answered));
+        if is_answered == NOT_YET.contains(&&*text) && text != BUG {
+            wrong.push(format!(
+                "{text}: answered or not, and NOT_YET says otherwise"
+            ));
+        }
+        if is_answered && !tests.iter().any(|source| source.contains(&seen)) {
+            wrong.push(format!("{text}: answered, and no test asks for it"));
         }
     }
-    none(&untested, "codes without a test");
+    none(
+        &wrong,
+        "codes without a test, or without a call that answers them",
+    );
 }

@@ -164,10 +164,10 @@ fn judge(
     for text in ledger.unreadable.iter().filter(|_| scope.event.is_none()) {
         found.add(Promise::EverythingReadable, Uuid::nil(), text.as_str());
     }
-    orders::check(ledger, &mut found);
+    let now = Timestamp::now().as_micros();
+    orders::check(ledger, now, &mut found);
     stock::check(ledger, &mut found);
     vouchers::check(ledger, &mut found);
-    let now = Timestamp::now().as_micros();
     let on_the_way = money::check(ledger, &charges, now, &mut found);
     let suspects = tables.check(ledger, &mut found);
     if let Some(history) = history {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use schemas::Micros;
 use schemas::catalog::EventStatus;
 use schemas::checkout::{EndReason, IssuedTicket, OrderLine};
 use uuid::Uuid;
@@ -9,13 +10,18 @@ use uuid::Uuid;
 use super::ledger::{Entry, Ledger, Step, Terms};
 use super::report::{Found, Promise};
 
-pub(super) fn check(ledger: &Ledger, found: &mut Found) {
+/// A hold has ended this long after its time, whatever its buyer did: 5 min to pay, 10 until the box office gives up a provider that does
+/// not answer, and 1 for it all to happen.
+const HOLD_ENDS_WITHIN: Micros = 16 * 60 * 1_000_000;
+
+pub(super) fn check(ledger: &Ledger, now: Micros, found: &mut Found) {
     let mut ticket_ids = HashSet::new();
     let mut numbers: HashMap<Uuid, Vec<i64>> = HashMap::new();
     for (order_id, entries) in &ledger.orders {
         moves(*order_id, entries, found);
         same_terms(*order_id, entries, found);
         hold(*order_id, entries, found);
+        hold_ends(*order_id, entries, now, found);
         ended_with_event(ledger, *order_id, entries, found);
         released(*order_id, entries, found);
         for entry in entries {
@@ -162,6 +168,25 @@ fn hold(order_id: Uuid, entries: &[Entry], found: &mut Found) {
                 ),
             );
         }
+    }
+}
+
+/// Its seats go back to those who want them.
+fn hold_ends(order_id: Uuid, entries: &[Entry], now: Micros, found: &mut Found) {
+    let until = entries.iter().find_map(|entry| entry.expires_at);
+    let is_held = entries
+        .last()
+        .is_some_and(|last| matches!(last.step, Step::Reserved | Step::Failed));
+    if let Some(until) = until
+        && is_held
+        && now - until > HOLD_ENDS_WITHIN
+    {
+        let late = (now - until) / 1_000_000;
+        found.add(
+            Promise::HoldsKept,
+            order_id,
+            format!("order {order_id}: still held {late} s after the end of its hold"),
+        );
     }
 }
 

@@ -58,7 +58,7 @@ impl Promise {
             Self::StockAddsUp => "quantity = held + sold + free, as the ledger counts it",
             Self::VouchersKept => "no voucher is used more often or takes off more than it says",
             Self::LegalMoves => "orders make legal moves only, once each",
-            Self::HoldsKept => "no hold ends early",
+            Self::HoldsKept => "no hold ends early, or never",
             Self::TicketsMatchOrders => "a paid seat is exactly one ticket",
             Self::NumbersGapless => "ticket numbers of an event have no gap and no double",
             Self::MoneyConserved => "captured money bought tickets or goes back, once",

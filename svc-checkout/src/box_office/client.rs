@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::changelog::SOURCE;
 use super::commands::CommandEncoders;
 use super::reply_records::reply_out;
-use super::waiters::{MAX_WAITING, Place, Reply, Waiters, Wish};
+use super::waiters::{MAX_WAITING, Place, Reply, Room, Waiters, Wish};
 use crate::domain::command::{Answer, Command, Refusal};
 
 /// A client waits this long for the answer to a command; the command is worthless afterwards.
@@ -39,12 +39,13 @@ pub enum SubmitError {
     /// Too many commands wait here. It had no effect.
     #[error("too many commands wait")]
     Overloaded,
-    /// The broker did not take the command in time. It had no effect.
-    #[error("the broker did not take the command")]
-    NotSent,
-    /// No answer in time: the command may have had its effect or have it yet.
+    /// No answer in time, or the broker did not say that it took the command: it may have had its effect or have it yet.
     #[error("no answer in time")]
     TimedOut,
+    /// The same command of somebody who asked before was waited for, and has no answer yet: as with
+    /// [`TimedOut`](Self::TimedOut) nobody knows.
+    #[error("the same command is under way")]
+    InProgress,
 }
 
 /// What a record was.
@@ -67,7 +68,7 @@ impl ProducerContext<NoCustomPartitioner> for CommandContext {
         match *sent {
             Sent::Command(wish) => {
                 tracing::warn!(%error, command_id = %wish.command_id, "command not delivered");
-                self.waiters.answer(&wish, &Reply::NotSent);
+                self.waiters.answer(&wish, &Reply::NotAcknowledged);
             }
             // The waiter times out and reads the order by its id.
             Sent::Reply(command_id) => tracing::warn!(%error, %command_id, "reply not delivered"),
@@ -139,25 +140,26 @@ impl BoxOffice {
     /// Sends a command, unless the same one is on its way, and waits for the answer. When it
     /// comes, the order is in the tables.
     pub async fn submit(&self, command: &Command) -> Result<Answer, SubmitError> {
-        let receiver = match self.waiters.wait(Wish::of(command)) {
+        let (receiver, unanswered) = match self.waiters.wait(Wish::of(command), Room::of(command)) {
             Place::Full => return Err(SubmitError::Overloaded),
-            Place::Joined(receiver) => receiver,
+            Place::Joined(receiver) => (receiver, SubmitError::InProgress),
             Place::First(receiver) => {
                 self.send(command)?;
-                receiver
+                (receiver, SubmitError::TimedOut)
             }
         };
-        Self::await_reply(receiver, COMMAND_DEADLINE).await
+        Self::await_reply(receiver, COMMAND_DEADLINE, unanswered).await
     }
 
     async fn await_reply(
         receiver: oneshot::Receiver<Reply>,
         deadline: Duration,
+        unanswered: SubmitError,
     ) -> Result<Answer, SubmitError> {
         match tokio::time::timeout(deadline, receiver).await {
             Ok(Ok(Reply::Decided(decided))) => Ok(decided?),
-            Ok(Ok(Reply::NotSent)) => Err(SubmitError::NotSent),
-            Ok(Err(_)) | Err(_) => Err(SubmitError::TimedOut),
+            // The broker may have taken it all the same: its answer came too late, or not at all.
+            Ok(Ok(Reply::NotAcknowledged) | Err(_)) | Err(_) => Err(unanswered),
         }
     }
 
@@ -187,7 +189,8 @@ impl BoxOffice {
         }));
         self.producer.send(record).map_err(|(error, _)| {
             tracing::warn!(%error, "command not queued");
-            self.waiters.answer(&Wish::of(command), &Reply::NotSent);
+            self.waiters
+                .answer(&Wish::of(command), &Reply::NotAcknowledged);
             SubmitError::Overloaded
         })
     }

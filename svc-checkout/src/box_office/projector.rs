@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use platform::avro::{Datum, DecodeError};
 use platform::cql::CqlError;
 use rdkafka::TopicPartitionList;
@@ -194,16 +194,16 @@ pub async fn run(
         let together = waiting.into_iter().reduce(Committed::and);
         together.map(|batch| (batch, batches))
     });
-    // Two at once, what comes meanwhile goes together: the slower the database, the larger the writes. Told in their
-    // order, so that what is committed has no gaps.
-    let written = batches
-        .map(|batch| {
-            if planted(Bug::OffsetBeforeEffect) {
-                commit(&offsets, &mut batch.ledger.clone(), CommitMode::Sync);
-            }
-            settle(Arc::clone(&projection), Arc::clone(&box_office), batch)
-        })
-        .buffered(BATCHES_AT_ONCE);
+    let batches = batches.inspect(|batch| {
+        if planted(Bug::OffsetBeforeEffect) {
+            commit(&offsets, &mut batch.ledger.clone(), CommitMode::Sync);
+        }
+    });
+    let written = written_and_answered(
+        batches,
+        |batch| write(Arc::clone(&projection), batch),
+        |reply| box_office.answer(reply.to.as_deref(), &reply.wish, reply.decided),
+    );
     let mut written = std::pin::pin!(written);
     let mut done = Offsets::new();
     let mut tick = tokio::time::interval(COMMIT_EVERY);
@@ -220,22 +220,30 @@ pub async fn run(
     commit(&offsets, &mut done, CommitMode::Sync);
 }
 
-/// Writes a batch, answers whoever waits for it, and returns how far it goes.
-async fn settle(
-    projection: Arc<Projection>,
-    box_office: Arc<BoxOffice>,
-    batch: Committed,
-) -> Offsets {
+/// Writes batches, answers whoever waits for them, and tells how far each goes.
+///
+/// Two are written at once, and what comes meanwhile goes together: the slower the database, the larger the writes. They are
+/// answered and told in their order: what is committed has no gaps, and an answer to a repeat, whose order may be in the
+/// batch before, is not heard before its row is there.
+fn written_and_answered<Written: Future<Output = Committed>>(
+    batches: impl Stream<Item = Committed>,
+    write: impl FnMut(Committed) -> Written,
+    mut answer: impl FnMut(Reply),
+) -> impl Stream<Item = Offsets> {
+    let written = batches.map(write).buffered(BATCHES_AT_ONCE);
+    written.map(move |batch| {
+        let replies = batch.settled.into_iter().filter_map(|it| it.reply);
+        replies.for_each(&mut answer);
+        batch.ledger
+    })
+}
+
+async fn write(projection: Arc<Projection>, batch: Committed) -> Committed {
     if planted(Bug::OffsetBeforeEffect) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     projection.write(batch.facts()).await;
-    for settled in batch.settled {
-        if let Some(reply) = settled.reply {
-            box_office.answer(reply.to.as_deref(), &reply.wish, reply.decided);
-        }
-    }
-    batch.ledger
+    batch
 }
 
 /// Says how far the tables are. Lost: the next owner writes a few rows again.
@@ -253,5 +261,59 @@ fn commit(offsets: &Reader, done: &mut Offsets, mode: CommitMode) {
     match committed() {
         Ok(()) => done.clear(),
         Err(error) => tracing::warn!(%error, "projection offsets not committed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::ids::new_id;
+    use tokio::sync::Notify;
+
+    fn batch(wish: Wish, offset: i64) -> Committed {
+        let reply = Reply {
+            wish,
+            to: None,
+            decided: Ok(Answer::Nothing),
+        };
+        Committed {
+            settled: vec![Settled {
+                facts: Vec::new(),
+                reply: Some(reply),
+                traceparent: None,
+            }],
+            ledger: Offsets::from([(("checkout.orders", 0), offset)]),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_written_first_is_not_answered_before_the_one_before() {
+        let wish = || Wish {
+            command_id: new_id(),
+            fingerprint: [0; 32],
+        };
+        let (first, second) = (wish(), wish());
+        let second_is_written = Arc::new(Notify::new());
+        let mut answered = Vec::new();
+        let told: Vec<Offsets> = written_and_answered(
+            stream::iter([batch(first, 1), batch(second, 2)]),
+            |batch| {
+                let second_is_written = Arc::clone(&second_is_written);
+                async move {
+                    if batch.ledger.values().any(|offset| *offset == 1) {
+                        second_is_written.notified().await;
+                    } else {
+                        second_is_written.notify_one();
+                    }
+                    batch
+                }
+            },
+            |reply| answered.push(reply.wish),
+        )
+        .collect()
+        .await;
+        assert_eq!(answered, [first, second]);
+        let told: Vec<i64> = told.iter().flat_map(|it| it.values().copied()).collect();
+        assert_eq!(told, [1, 2]);
     }
 }

@@ -1,5 +1,7 @@
 //! Who takes the money.
 
+use std::time::Duration;
+
 use platform::config::{AppEnv, Env, LOCAL_SECRET_PREFIX, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -13,10 +15,22 @@ const MAX_WEBHOOK_SECRETS: usize = 8;
 #[derive(Debug)]
 pub enum PaymentConfig {
     /// Nobody is charged.
-    Simulated,
+    Simulated(SimulatedConfig),
     /// Stripe.
     Stripe(StripeConfig),
 }
+
+/// How much trouble the simulated provider makes. Nothing by default, and with APP_ENV=local only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimulatedConfig {
+    /// `CHECKOUT_SIMULATED_LATENCY_MS`: each of its answers takes so long.
+    pub latency: Duration,
+    /// `CHECKOUT_SIMULATED_FAILURES_PERCENT`: so many of 100 charges have an unknown end.
+    pub failures_percent: u32,
+}
+
+/// Longer than anybody waits for a provider.
+const MAX_LATENCY_MS: u64 = 60_000;
 
 /// How Stripe is reached.
 #[derive(Debug)]
@@ -52,9 +66,31 @@ impl PaymentConfig {
     /// settings of Stripe are read for Stripe only.
     pub fn from_env(env: &mut Env) -> Option<Self> {
         match env.required("CHECKOUT_PAYMENT_PROVIDER")? {
-            Name::Simulated => Some(Self::Simulated),
+            Name::Simulated => SimulatedConfig::from_env(env).map(Self::Simulated),
             Name::Stripe => StripeConfig::from_env(env).map(Self::Stripe),
         }
+    }
+}
+
+impl SimulatedConfig {
+    fn from_env(env: &mut Env) -> Option<Self> {
+        const LATENCY: &str = "CHECKOUT_SIMULATED_LATENCY_MS";
+        const FAILURES: &str = "CHECKOUT_SIMULATED_FAILURES_PERCENT";
+        let is_local = matches!(env.optional("APP_ENV"), Some(Some(AppEnv::Local)));
+        let latency = env.or_in(LATENCY, 0, 0..=MAX_LATENCY_MS);
+        let failures_percent = env.or_in(FAILURES, 0, 0..=100);
+        let (latency, failures_percent) = (latency?, failures_percent?);
+        let mut is_allowed = true;
+        for (name, is_set) in [(LATENCY, latency > 0), (FAILURES, failures_percent > 0)] {
+            if is_set && !is_local {
+                env.reject(name, "0, or APP_ENV=local: it is for tests");
+                is_allowed = false;
+            }
+        }
+        is_allowed.then(|| Self {
+            latency: Duration::from_millis(latency),
+            failures_percent,
+        })
     }
 }
 
@@ -181,6 +217,38 @@ mod tests {
         ] {
             let wrong = read("local", &[KEY, SECRETS, (name, value)]).unwrap_err();
             assert_eq!(wrong, [(name.to_owned(), false)], "{value}");
+        }
+    }
+
+    #[test]
+    fn the_simulated_provider_makes_trouble_on_this_machine_only() {
+        let read = |app_env: &str, more: &[(&str, &str)]| {
+            let base = [
+                ("CHECKOUT_PAYMENT_PROVIDER", "simulated"),
+                ("APP_ENV", app_env),
+            ];
+            let env = Env::from_map(base.into_iter().chain(more.iter().copied()));
+            let read = env.read(PaymentConfig::from_env);
+            read.map_err(|error| error.problems()[0].name.clone())
+        };
+        let (latency, failures) = (
+            ("CHECKOUT_SIMULATED_LATENCY_MS", "250"),
+            ("CHECKOUT_SIMULATED_FAILURES_PERCENT", "5"),
+        );
+        let Ok(PaymentConfig::Simulated(none)) = read("production", &[]) else {
+            panic!("a shop may charge nobody");
+        };
+        assert_eq!(none, SimulatedConfig::default());
+        let Ok(PaymentConfig::Simulated(both)) = read("local", &[latency, failures]) else {
+            panic!("both are allowed here");
+        };
+        assert_eq!(both.latency, Duration::from_millis(250));
+        assert_eq!(both.failures_percent, 5);
+        for setting in [latency, failures] {
+            assert_eq!(read("production", &[setting]).unwrap_err(), setting.0);
+        }
+        for setting in [(latency.0, "60001"), (failures.0, "101")] {
+            assert_eq!(read("local", &[setting]).unwrap_err(), setting.0);
         }
     }
 

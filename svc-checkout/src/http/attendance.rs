@@ -65,7 +65,7 @@ struct Wish {
     responses(
         (status = 200, description = "the ticket as it is now", body = TicketOut),
         (status = 404, description = "not-found: not there, or not yours; or you were erased"),
-        (status = 409, description = "revoked: the ticket was given back, or its order was refunded"),
+        (status = 409, description = "revoked: the ticket was given back, or its order was refunded; request-in-progress"),
         (status = 422, description = "invalid, idempotency-key-reused"),
         (status = 503, description = "overloaded, unavailable"),
     ),

@@ -75,7 +75,7 @@ pub struct GuestOut {
         (status = 201, body = GuestOut),
         (status = 403, description = "forbidden: for organizers and admins"),
         (status = 404, description = "not-found: no event, or another organizer's; unknown-ticket-type"),
-        (status = 409, description = "sold-out, sale-closed: not published, or cancelled"),
+        (status = 409, description = "sold-out, request-in-progress, sale-closed: not published, or cancelled"),
         (status = 422, description = "invalid, idempotency-key-reused"),
         (status = 503, description = "overloaded, unavailable"),
     ),

@@ -106,7 +106,7 @@ impl OrderIn {
     responses(
         (status = 201, body = OrderOut),
         (status = 404, description = "unknown-event, unknown-ticket-type"),
-        (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid, voucher-used-up"),
+        (status = 409, description = "sold-out, limit-per-buyer, sale-closed, voucher-invalid, voucher-used-up, request-in-progress"),
         (status = 422, description = "invalid, idempotency-key-reused"),
         (status = 429, description = "too-many-requests: this user has named vouchers that are none, again and again"),
         (status = 503, description = "overloaded, unavailable"),

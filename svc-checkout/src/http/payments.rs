@@ -102,7 +102,7 @@ impl MethodIn {
         (status = 200, body = OrderOut),
         (status = 402, description = "payment-declined"),
         (status = 404, description = "not-found"),
-        (status = 409, description = "hold-expired, already-paid, payment-in-progress, too-many-attempts, order-cancelled, already-refunded"),
+        (status = 409, description = "hold-expired, already-paid, payment-in-progress, too-many-attempts, order-cancelled, already-refunded, request-in-progress"),
         (status = 422, description = "invalid, idempotency-key-reused"),
         (status = 503, description = "payment-pending, overloaded, unavailable"),
     ),
@@ -175,11 +175,15 @@ async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order
     match app.cashier.charge(order.event_id, charge).await {
         Ok(Answer::Order(order)) => Ok((*order).clone()),
         Ok(Answer::PaymentDeclined { .. }) => Err(declined()),
-        // Settled by somebody else in the same moment, or the answer got lost: find the truth.
-        Ok(_) | Err(CashierError::Provider(_) | CashierError::BoxOffice(SubmitError::TimedOut)) => {
+        // Settled by somebody else in the same moment: the row shows it.
+        Ok(_) => await_truth(app, order, charge, started).await,
+        // The provider was asked, so the money may have moved, whatever it was that failed then.
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            let payment_id = charge.payment_id;
+            tracing::info!(%payment_id, error = format!("{error:#}"), "the end of a charge is awaited");
             await_truth(app, order, charge, started).await
         }
-        Err(error) => Err(refusals::cashier(error)),
     }
 }
 
@@ -200,16 +204,17 @@ async fn await_truth(
     };
     let mut ask_at = Instant::now();
     loop {
-        let order = app
-            .orders
-            .find(order_id)
-            .await
-            .map_err(refusals::database)?;
-        match order {
-            Some(order) if order.status != Status::Reserved => {
-                return ended(app, order_id, payment_id).await;
-            }
-            _ => {}
+        let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
+        // A database that is away says nothing of the money: the next look, or a repeat, tells.
+        let looked = timeout(left.max(PENDING_LOOK), app.orders.find(order_id)).await;
+        if let Ok(Ok(Some(order))) = looked
+            && order.status != Status::Reserved
+        {
+            let ended = ended(app, order_id, payment_id).await;
+            return ended.map_err(|problem| match problem.code() {
+                Code::Unavailable => refusals::pending(),
+                _ => problem,
+            });
         }
         let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
         if left.is_zero() {
@@ -242,6 +247,6 @@ async fn ended(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Pro
     match app.cashier.end(payment_id).await {
         Ok(Some(ChargeEnd::Declined)) => Err(declined()),
         Ok(_) => Err(refusals::not_payable(order.status).unwrap_or_else(refusals::pending)),
-        Err(error) => Err(refusals::cashier(error)),
+        Err(error) => Err(refusals::pending().cause(error)),
     }
 }

@@ -31,18 +31,22 @@ pub async fn submit(app: &App, command: &Command, order_id: Uuid) -> Result<Arc<
                 tokio::time::sleep(UNKNOWN_EVENT_LOOK).await;
             }
             // The same command had its effect before, or may have had it: the row tells.
-            Ok(_) | Err(SubmitError::TimedOut) => {
-                return match app
-                    .orders
-                    .find(order_id)
-                    .await
-                    .map_err(refusals::database)?
-                {
-                    Some(order) => Ok(Arc::new(order)),
-                    None => Err(refusals::problem(SubmitError::TimedOut)),
-                };
+            Ok(_) => return row_or(app, order_id, SubmitError::TimedOut).await,
+            Err(error @ (SubmitError::TimedOut | SubmitError::InProgress)) => {
+                return row_or(app, order_id, error).await;
+            }
+            // This one came too late; the one before, of the same id, may have been in time.
+            Err(error @ SubmitError::Refused(Refusal::TooLate)) => {
+                return row_or(app, order_id, error).await;
             }
             Err(error) => return Err(refusals::problem(error)),
         }
     }
+}
+
+/// The order where its row is there, else what is known without it.
+async fn row_or(app: &App, order_id: Uuid, error: SubmitError) -> Result<Arc<Order>, Problem> {
+    let order = app.orders.find(order_id).await;
+    let order = order.map_err(refusals::database)?;
+    order.map(Arc::new).ok_or_else(|| refusals::problem(error))
 }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::box_office::client::SubmitError;
 use crate::domain::command::Refusal;
 use crate::domain::order::Status;
-use crate::payment::CashierError;
 
 /// A refusal as a problem.
 pub fn problem(error: SubmitError) -> Problem {
@@ -16,20 +15,21 @@ pub fn problem(error: SubmitError) -> Problem {
         SubmitError::Overloaded => Problem::new(Code::Overloaded)
             .detail("too many orders are waiting")
             .retry_after(1),
-        SubmitError::NotSent => {
-            Problem::new(Code::Unavailable).detail("the order was not taken; nothing has happened")
-        }
         SubmitError::TimedOut => Problem::new(Code::Unavailable).detail(
             "no answer in time; send the same request with the same Idempotency-Key to learn it",
         ),
+        SubmitError::InProgress => Problem::new(Code::RequestInProgress)
+            .detail("the first request with this Idempotency-Key has no answer yet; send it again")
+            .retry_after(1),
     }
 }
 
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::TooLate => {
-            Problem::new(Code::Unavailable).detail("decided too late; nothing has happened")
-        }
+        // This one had no effect. The same request, sent again meanwhile, may have had one.
+        Refusal::TooLate => Problem::new(Code::Unavailable).detail(
+            "decided too late; send the same request with the same Idempotency-Key to learn what came of it",
+        ),
         Refusal::UnknownEvent => Problem::new(Code::UnknownEvent),
         Refusal::UnknownTicketType(id) => {
             Problem::new(Code::UnknownTicketType).detail(format!("ticket type {id}"))
@@ -102,18 +102,9 @@ pub fn database(error: CqlError) -> Problem {
     Problem::unavailable(error)
 }
 
-/// A payment without a known end.
-pub fn cashier(error: CashierError) -> Problem {
-    match error {
-        CashierError::BoxOffice(error) => problem(error),
-        CashierError::Cql(error) => database(error),
-        CashierError::Provider(_) => pending(),
-    }
-}
-
 /// The truth about a payment is not known yet.
 pub fn pending() -> Problem {
     Problem::new(Code::PaymentPending)
-        .detail("the payment provider has not answered; repeat with the same Idempotency-Key")
+        .detail("what became of the payment is not known yet; repeat with the same Idempotency-Key")
         .retry_after(5)
 }

@@ -100,6 +100,19 @@ fn each_disorder_is_seen() {
             &[HoldsKept],
         ),
         (
+            "a hold does not end",
+            |s| s.entry(4, 0).expires_at = Some(NOW - 16 * 60 * SECOND - 1),
+            &[HoldsKept],
+        ),
+        (
+            "a hold does not end after a card was declined",
+            |s| {
+                s.entry(4, 0).expires_at = Some(NOW - 16 * 60 * SECOND - 1);
+                s.step(4, Step::Failed, 23 * SECOND);
+            },
+            &[HoldsKept],
+        ),
+        (
             "a ticket is missing",
             |s| s.entry(1, 2).tickets.clear(),
             &[TicketsMatchOrders, NumbersGapless],

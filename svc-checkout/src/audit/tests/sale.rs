@@ -22,8 +22,8 @@ const BUYER: Uuid = Uuid::from_u128(3);
 pub(super) const SECOND: Micros = 1_000_000;
 const HOLD: Micros = 10 * SECOND;
 const PRICE: i64 = 2_500;
-/// Long after everything.
-pub(super) const NOW: Micros = 1_000 * SECOND;
+/// Long after everything, and not so long that the hold of order 4 would have to be over.
+pub(super) const NOW: Micros = 980 * SECOND;
 
 /// The topics and the provider's ledger of a sale, and its clients' history.
 pub(super) struct Sale {
@@ -270,7 +270,7 @@ impl Sale {
 
     pub(super) fn judge(&self) -> Found {
         let mut found = Found::default();
-        orders::check(&self.ledger, &mut found);
+        orders::check(&self.ledger, NOW, &mut found);
         stock::check(&self.ledger, &mut found);
         vouchers::check(&self.ledger, &mut found);
         money::check(&self.ledger, &self.charges, NOW, &mut found);

@@ -34,7 +34,7 @@ pub(super) struct Incoming {
     pub traceparent: Option<Arc<str>>,
     /// The instance where its client waits.
     pub reply_to: Option<Arc<str>>,
-    /// The bytes, for a dead letter; left out where they decoded.
+    /// The bytes, for a dead letter: a command that reads well may still make a rule panic, and is looked at by a person then.
     pub payload: Option<Vec<u8>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Dead {
     pub offset: i64,
     /// Why.
     pub reason: String,
-    /// Its bytes, when it had some that did not decode.
+    /// Its bytes, when it had some.
     pub payload: Option<Vec<u8>>,
 }
 
@@ -321,6 +321,7 @@ mod tests {
         });
         Incoming {
             command: Ok(command),
+            payload: Some(b"as it came".to_vec()),
             ..order(offset)
         }
     }
@@ -337,6 +338,7 @@ mod tests {
             panic!("{} dead letters", decided.dead.len());
         };
         assert_eq!((dead.offset, &*dead.reason), (1, "deciding it panicked"));
+        assert_eq!(dead.payload.as_deref(), Some(&b"as it came"[..]));
         let book = &decided.changes.events[&EVENT].ticket_types[0];
         assert_eq!((book.held, book.sold), (2, 0));
         assert_eq!(decided.changes.effects.len(), 2);

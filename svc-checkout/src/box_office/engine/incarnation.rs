@@ -286,10 +286,7 @@ impl<'a> Incarnation<'a> {
             reply_to: header(REPLY_TO),
             partition: message.partition(),
             offset: message.offset(),
-            payload: match command {
-                Ok(_) => None,
-                Err(_) => payload.map(<[u8]>::to_vec),
-            },
+            payload: payload.map(<[u8]>::to_vec),
             command: command.map_err(|error| error.to_string()),
         })
     }

@@ -27,7 +27,7 @@ use crate::http::shapes::OrderOut;
     responses(
         (status = 200, body = OrderOut),
         (status = 404, description = "not-found: not there, or not yours"),
-        (status = 409, description = "payment-in-progress, use-refund, hold-expired, order-cancelled, already-refunded"),
+        (status = 409, description = "payment-in-progress, use-refund, hold-expired, order-cancelled, already-refunded, request-in-progress"),
         (status = 422, description = "invalid: the call takes no body"),
         (status = 503, description = "overloaded, unavailable"),
     ),

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::box_office::client::{BoxOffice, SubmitError};
 use crate::domain::command::{Command, OrderRow, RefundOrder, Refusal};
-use crate::domain::order::Order;
-use crate::http::changes::{ROW_LOOK, ROW_PATIENCE, answer, command_id};
+use crate::domain::order::{Order, Status};
+use crate::http::changes::{ROW_LOOK, ROW_PATIENCE, answer, command_id, row_once};
 use crate::http::idempotency::fingerprint;
 use crate::http::refusals;
 use crate::http::shapes::OrderOut;
@@ -30,7 +30,7 @@ use crate::http::shapes::OrderOut;
         (status = 200, body = OrderOut),
         (status = 403, description = "forbidden: the buyer asks the organizer or support"),
         (status = 404, description = "not-found: not there, or of another organizer's event"),
-        (status = 409, description = "not-paid, already-refunded"),
+        (status = 409, description = "not-paid, already-refunded, request-in-progress"),
         (status = 422, description = "invalid: the call takes no body"),
         (status = 503, description = "overloaded, unavailable"),
     ),
@@ -57,8 +57,14 @@ pub async fn refund(
             not_after: BoxOffice::not_after(),
         });
         match app.box_office.submit(&command).await {
-            // The row shows it: the answer comes after the projection.
-            Ok(_) => return answer(&app, &find(&app, id).await?).await,
+            // A repeat may be decided, and answered, by another instance than wrote the row: that may be some moments behind.
+            Ok(_) => {
+                let order = row_once(&app, id, |order| order.status == Status::Refunded).await?;
+                if order.status != Status::Refunded {
+                    return Err(refusals::problem(SubmitError::TimedOut));
+                }
+                return answer(&app, &order).await;
+            }
             // A row that was read before it showed what the books know.
             Err(SubmitError::Refused(Refusal::SeeRow)) if started.elapsed() < ROW_PATIENCE => {
                 tokio::time::sleep(ROW_LOOK).await;
