@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::files::{files, name_of, none, read, root};
+use crate::files::{files, name_of, none, read, root, schemas};
 
 /// Topic and name of every schema. The dead letter, which every dead topic bears, has the topic `dead`.
 fn records() -> BTreeSet<(String, String)> {
-    let schemas = files(&root().join("schemas"), "avsc");
-    assert!(!schemas.is_empty(), "there are schemas");
-    schemas
+    schemas()
         .iter()
         .map(|file| {
             let topic = file.parent().map(name_of).unwrap_or_default();
@@ -53,7 +51,7 @@ fn every_schema_has_its_struct() {
 #[test]
 fn every_schema_is_named_as_its_file() {
     let mut broken = Vec::new();
-    for file in files(&root().join("schemas"), "avsc") {
+    for file in schemas() {
         let text = read(&file);
         let schema: serde_json::Value = serde_json::from_str(&text).expect("a schema is JSON");
         let name = file
