@@ -172,6 +172,9 @@ The *ceiling* is a program of its own (`bench/src/ceiling/`) that shares no code
 records per order to topics of the same kind, in transactions of all that wait, and writes the same two rows before the
 order counts. It has no HTTP, no tokens, no decision, and does not read the commands back. What it reaches is what
 Kafka and the database allow on this machine with this client.
+
+What was changed to get here, with the figures before and after, CPU by process and what `perf` showed, is in
+[ADR 4](adr/0004-orders-sold-together-lie-together.md) and [ADR 5](adr/0005-the-buyers-of-a-year-share-partitions.md).
 ";
 
 /// The rows of the table below `heading`.

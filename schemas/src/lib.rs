@@ -2,7 +2,9 @@
 //!
 //! A schema lies in `<topic>/<Record>.avsc`; its struct bears the same name. [`Record`] ties
 //! the two together and [`topics`] says how each topic is kept. A test holds every struct to
-//! its schema, and a gate refuses a change that older or newer readers could not read.
+//! its schema. `released/<topic>/<Record>.<version>.avsc` keeps every version that records were
+//! written with; the newest is the present one, and the gate (`e2e/tests/schema_gate.rs`) fails
+//! a change after which a reader of any version could not read a record of any version.
 
 use apache_avro::Schema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

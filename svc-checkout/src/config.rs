@@ -52,6 +52,9 @@ const HOLD_SECONDS: u64 = 600;
 const REMEMBER_SECONDS: u64 = 24 * 3600;
 /// Commands per transaction unless configured.
 const MAX_BATCH: u32 = 2000;
+/// Configured at most: the commands of a batch that had an effect are one record, of 108 bytes each, and a producer takes records of
+/// 1,000,000 bytes.
+pub const LARGEST_BATCH: u32 = 5000;
 /// Unless configured: more than anybody mistypes, and at most 1,450 codes a day.
 const VOUCHER_GUESSES: Rate = Rate::new(10, 10 * 60);
 
@@ -71,7 +74,7 @@ impl Config {
             REMEMBER_SECONDS,
             60..=30 * 86_400,
         );
-        let max_batch = env.or_in("CHECKOUT_MAX_BATCH", MAX_BATCH, 1..=10_000);
+        let max_batch = env.or_in("CHECKOUT_MAX_BATCH", MAX_BATCH, 1..=LARGEST_BATCH);
         let ticket_signing_key = ticket_signing_key(env);
         let voucher_guesses = env.or("CHECKOUT_LIMIT_VOUCHER_GUESSES", VOUCHER_GUESSES);
         let payment = PaymentConfig::from_env(env);

@@ -132,6 +132,8 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
         fs::write(path, report.file()).with_context(|| format!("write {}", path.display()))?;
         println!("Written to {}", path.display());
     }
+    let missed = report.missed();
+    ensure!(missed.is_empty(), "missed: {}", missed.join("; "));
     Ok(())
 }
 

@@ -73,6 +73,13 @@ impl fmt::Display for AfterSales {
     }
 }
 
+/// What is wanted, and what was measured of it.
+struct Target {
+    target: String,
+    measured: Option<f64>,
+    holds: fn(f64) -> bool,
+}
+
 /// Everything that was measured.
 pub(crate) struct Report {
     /// `2026-05-01`.
@@ -109,13 +116,40 @@ impl Report {
 
     fn targets(&self) -> String {
         let mut text = "## Targets\n| target | measured | |\n|---|---|---|\n".to_owned();
-        let mut row = |target: String, measured: Option<f64>, holds: fn(f64) -> bool| {
+        for Target {
+            target,
+            measured,
+            holds,
+        } in self.measured_targets()
+        {
             let (shown, verdict) = match measured {
                 Some(figure) if holds(figure) => (number(figure), "pass"),
                 Some(figure) => (number(figure), "**fail**"),
                 None => ("–".to_owned(), "not measured"),
             };
             let _ = writeln!(text, "| {target} | {shown} | {verdict} |");
+        }
+        text + "\n"
+    }
+
+    /// The targets that were measured and missed.
+    pub(crate) fn missed(&self) -> Vec<String> {
+        let targets = self.measured_targets().into_iter();
+        let missed = targets.filter_map(|target| {
+            let figure = target.measured.filter(|figure| !(target.holds)(*figure))?;
+            Some(format!("{}: {}", target.target, number(figure)))
+        });
+        missed.collect()
+    }
+
+    fn measured_targets(&self) -> Vec<Target> {
+        let mut targets = Vec::new();
+        let mut row = |target, measured, holds: fn(f64) -> bool| {
+            targets.push(Target {
+                target,
+                measured,
+                holds,
+            });
         };
         let longest = |of: fn(&Outages) -> Duration| {
             let all = self.outages.iter().map(|after| of(&after.outages));
@@ -154,7 +188,7 @@ impl Report {
             of_first(servers_us),
             |figure| figure <= CPU_PERCENT,
         );
-        text + "\n"
+        targets
     }
 
     fn outages(&self) -> String {
@@ -269,6 +303,28 @@ mod tests {
             grown.contains("after the fewest | 300 | **fail** |"),
             "{grown}"
         );
+    }
+
+    #[test]
+    fn what_is_missed_is_named() {
+        assert_eq!(report(7, 110.0).missed(), Vec::<String>::new());
+        assert_eq!(
+            report(30, 110.0).missed(),
+            ["take-over, the longest: at most 8 s: 30.0"]
+        );
+        assert_eq!(report(30, 300.0).missed().len(), 2);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_missed() {
+        let mut quick = report(7, 300.0);
+        quick.sales.truncate(1);
+        assert!(
+            quick.figures().contains("not measured"),
+            "{}",
+            quick.figures()
+        );
+        assert_eq!(quick.missed(), Vec::<String>::new());
     }
 
     #[test]

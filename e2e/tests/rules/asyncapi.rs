@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::files::{files, name_of, none, read, root};
+use crate::files::{name_of, none, read, root, schemas};
 
 fn document() -> Value {
     e2e::asyncapi::document().expect("the schemas can be read")
@@ -24,7 +24,7 @@ fn the_asyncapi_document_is_current() {
 fn the_asyncapi_document_has_every_topic_and_record() {
     let document = document();
     let mut missing = Vec::new();
-    for file in files(&root().join("schemas"), "avsc") {
+    for file in schemas() {
         let topic = file.parent().map(name_of).unwrap_or_default();
         let record = file.file_stem().unwrap_or_default().to_string_lossy();
         if topic != "dead" && document["channels"][&topic]["messages"][&*record].is_null() {

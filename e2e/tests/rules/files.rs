@@ -40,6 +40,15 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The present schema of every record, sorted: `schemas/<topic>/<Record>.avsc`.
+pub(crate) fn schemas() -> Vec<PathBuf> {
+    let folder = root().join("schemas");
+    let mut schemas = files(&folder, "avsc");
+    schemas.retain(|file| !file.starts_with(folder.join("released")));
+    assert!(!schemas.is_empty(), "there are schemas");
+    schemas
+}
+
 /// The text of a file.
 pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", shown(path)))

@@ -7,4 +7,5 @@ mod files;
 mod imports;
 mod openapi;
 mod queries;
+mod released;
 mod source;

@@ -9,6 +9,7 @@ pub mod partition;
 pub mod producer;
 pub mod table;
 pub mod topic_reader;
+mod topic_settings;
 pub mod topics;
 
 pub use partition::partition_of;

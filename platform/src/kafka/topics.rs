@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use futures::executor::block_on;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use schemas::topics::{Partitions, Topic};
 use tokio::time::Instant;
 
+use super::topic_settings::{Loss, loss, min_insync, of_new_topic};
 use crate::config::KafkaConfig;
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,6 +45,22 @@ pub enum TopicError {
         /// Configured.
         wanted: i32,
     },
+    /// A setting by which the topic would lose records that it is to keep.
+    #[error(
+        "topic {topic} has {setting}={found}, which loses records; {setting}={wanted} is wanted: kafka-configs --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config {setting}={wanted}"
+    )]
+    Setting {
+        /// The topic.
+        topic: String,
+        /// Kafka's name of the setting.
+        setting: &'static str,
+        /// On the broker.
+        found: String,
+        /// What mends it.
+        wanted: String,
+        /// For the command.
+        brokers: String,
+    },
     /// The topic is not there.
     #[error("topic {topic} does not exist: run the `migrate` command of its owner")]
     Missing {
@@ -68,7 +88,7 @@ pub async fn create(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicE
     let wanted = topics.iter().map(|topic| Wanted {
         name: topic.name,
         partitions: partitions(topic, config),
-        settings: topic.kind.settings(),
+        settings: of_new_topic(topic.kind, config),
     });
     create_all(config, &wanted.collect::<Vec<_>>()).await?;
     let asked = Instant::now();
@@ -94,7 +114,9 @@ pub async fn create_dead_letters(
     let wanted = names.iter().map(|name| Wanted {
         name,
         partitions: 1,
-        settings: vec![("retention.ms", "-1".into())],
+        settings: std::iter::once(("retention.ms", "-1".to_owned()))
+            .chain(min_insync(config))
+            .collect(),
     });
     create_all(config, &wanted.collect::<Vec<_>>()).await
 }
@@ -132,15 +154,12 @@ impl Wanted<'_> {
         for (key, value) in &self.settings {
             new = new.set(key, value);
         }
-        // With three copies an acknowledged record must be on two of them.
-        if config.replication_factor >= 3 {
-            new = new.set("min.insync.replicas", "2");
-        }
         new
     }
 }
 
-/// Checks that the topics are there and have the configured number of partitions.
+/// Checks that the topics are there, have the configured number of partitions, and keep what they are to keep: somebody may
+/// have changed a setting, or made the topic by hand.
 pub fn verify(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     let failed = |topic: &Topic, source| TopicError::Broker {
@@ -174,6 +193,53 @@ pub fn verify(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> 
                 topic: topic.name.to_owned(),
                 found,
                 wanted,
+            });
+        }
+    }
+    verify_settings(config, topics)
+}
+
+/// Blocks like the rest of [`verify`]: it is called before anything else goes on.
+fn verify_settings(config: &KafkaConfig, topics: &[Topic]) -> Result<(), TopicError> {
+    let failed = |name: &str, source| TopicError::Broker {
+        topic: name.to_owned(),
+        action: "describe the settings of",
+        source,
+    };
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
+    let all_failed = |source| failed(&names.join(", "), source);
+    let admin: AdminClient<DefaultClientContext> = super::client_config(&config.brokers, "verify")
+        .create()
+        .map_err(all_failed)?;
+    let asked: Vec<_> = names
+        .iter()
+        .copied()
+        .map(ResourceSpecifier::Topic)
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT));
+    let answers = block_on(admin.describe_configs(&asked, &options)).map_err(all_failed)?;
+    // In the order of the question.
+    for (topic, settings) in topics.iter().zip(answers) {
+        let settings: ConfigResource = settings.map_err(|code| match code {
+            RDKafkaErrorCode::UnknownTopicOrPartition => TopicError::Missing {
+                topic: topic.name.to_owned(),
+            },
+            code => failed(topic.name, KafkaError::AdminOp(code)),
+        })?;
+        let found = settings.entry_map();
+        let found = |setting: &str| found.get(setting).and_then(|entry| entry.value.as_deref());
+        if let Some(Loss {
+            setting,
+            found,
+            wanted,
+        }) = loss(topic.kind, config, found)
+        {
+            return Err(TopicError::Setting {
+                topic: topic.name.to_owned(),
+                setting,
+                found,
+                wanted,
+                brokers: config.brokers.clone(),
             });
         }
     }

@@ -1,8 +1,10 @@
 //! A new owner knows of releases what the old one knew.
 
+use apache_avro::writer::datum::GenericDatumWriter;
 use platform::money::{Currency, Money};
 
 use super::*;
+use crate::config::LARGEST_BATCH;
 use crate::domain::event_book::{Inventory, SaleStatus};
 use crate::domain::order::Line;
 
@@ -59,4 +61,30 @@ fn an_event_takes_seats_back_after_a_take_over_too() {
     book.attendance_releases_seat = false;
     book.released = 0;
     assert_eq!(event_in(&old), Ok(book));
+}
+
+/// What a producer of Kafka's client takes: `message.max.bytes` is 1,000,000 unless set, key and headers included.
+const RECORD_BYTES: usize = 1_000_000 - 4_096;
+
+#[test]
+fn the_commands_of_the_largest_batch_are_one_record() {
+    let commands: Vec<_> = (0..u128::from(LARGEST_BATCH))
+        .map(|n| {
+            let effect = CommandEffect {
+                order_id: Uuid::from_u128(n),
+                attempt: u32::MAX,
+                fingerprint: [7; 32],
+            };
+            (Uuid::from_u128(n), effect)
+        })
+        .collect();
+    let commands = commands.iter().map(|(id, effect)| (id, effect));
+    let record = commands_out(commands, Timestamp::from_seconds(1));
+    let mut bytes = Vec::new();
+    let writer = GenericDatumWriter::builder(record::RecentCommands::schema())
+        .human_readable(true)
+        .build();
+    let written = writer.and_then(|writer| writer.write_ser(&mut bytes, &record));
+    assert!(written.is_ok(), "{written:?}");
+    assert!(bytes.len() < RECORD_BYTES, "{} bytes", bytes.len());
 }
