@@ -55,7 +55,7 @@ fn every_schema_is_named_as_its_file() {
     let mut broken = Vec::new();
     for file in schemas() {
         let text = read(&file);
-        let schema: serde_json::Value = serde_json::from_str(&text).expect("a schema is JSON");
+        let schema: Value = serde_json::from_str(&text).expect("a schema is JSON");
         let name = file
             .file_stem()
             .unwrap_or_default()
