@@ -257,13 +257,13 @@ pub fn transactional_producer(
         .create_with_context(DeliveryContext::default())
 }
 
-/// A client that reads without a group.
+/// A client that reads without joining a group.
 pub type Reader = BaseConsumer<ReaderContext>;
 
-/// A reader without a group: of state, ledger tails and tables.
+/// A reader that joins no group: of state and of ledger tails.
 pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaError> {
     client_config(&config.brokers, &config.instance_name)
-        // Required by the client; nothing is ever committed under it here.
+        // Nobody joins it. Its offsets say how far the rows are: the projector, a takeover and a job commit them.
         .set("group.id", PROJECTION_GROUP)
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
