@@ -40,7 +40,6 @@ use schemas::topics::{
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,7 +50,7 @@ use crate::announce::Announcer;
 use crate::app::{App, AppState};
 use crate::config::{Config, MigrateConfig};
 use crate::consume::Records;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Pace};
 use crate::domain::notification::Holder;
 use crate::jobs::send_due_notifications;
 use crate::ready::KafkaProbe;
@@ -229,7 +228,7 @@ async fn app(
         renderer: Renderer::new(config.public_url.clone())?,
         smtp: Smtp::new(&config.smtp),
         announcer,
-        turns: Arc::new(Semaphore::new(config.mails_at_once)),
+        pace: Pace::new(config.mails_at_once),
         in_hand: TaskTracker::new(),
     };
     Ok(App {

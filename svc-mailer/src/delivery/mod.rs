@@ -16,7 +16,10 @@
 mod attempt;
 mod draft;
 mod erasure;
+mod pace;
 mod sealed;
+
+pub use self::pace::Pace;
 
 use std::sync::Arc;
 
@@ -25,7 +28,6 @@ use platform::cql::CqlError;
 use platform::ids::new_id;
 use platform::kafka::producer::ProduceError;
 use platform::vault::Vault;
-use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -92,9 +94,8 @@ pub struct Delivery {
     pub smtp: Smtp,
     /// Tells how they ended.
     pub announcer: Announcer,
-    /// One for each message that may be on its way at a time. A mailer that lags does no harm; one that takes what it
-    /// can get takes it from the sale, whose database it shares.
-    pub turns: Arc<Semaphore>,
+    /// How many messages may be on their way at a time.
+    pub pace: Arc<Pace>,
     /// Messages in hand.
     pub in_hand: TaskTracker,
 }
@@ -134,8 +135,7 @@ impl Delivery {
     where
         F: Future<Output = Result<Progress, DeliveryError>> + Send + 'static,
     {
-        // There is none to wait for when nobody bounds them any more.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let turn = self.pace.turn().await;
         let work = work(Arc::clone(self));
         let task = async move {
             let _turn = turn;
@@ -154,7 +154,7 @@ impl Delivery {
         let new = Notification::queued(cause, traceparent, now);
         let id = new.id;
         // A replay of the topic asks for what is there: a read, not a transaction for each record.
-        let known = match self.notifications.find(id).await? {
+        let known = match self.pace.watch(self.notifications.find(id)).await? {
             // What is settled stays so, and a read that misses a newer write misses nothing.
             Some(found) => Some(found).filter(|found| found.status != Status::Queued),
             None => match self.draft(&new, now).await? {

@@ -1,7 +1,9 @@
 //! Events, as catalog.events tells of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::future::Cache;
 use platform::cql::{self, CqlError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
@@ -30,12 +32,19 @@ type Row = (
     String,
 );
 
+/// A mail may say for this long what its event was before. On an on-sale night a hundred mails a second are about the
+/// same event.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+/// Events that are remembered, at most; each takes up some hundred bytes.
+const MAX_REMEMBERED: u64 = 10_000;
+
 /// The table `events`.
 pub struct Events {
     session: Arc<Session>,
     upsert: PreparedStatement,
     delete: PreparedStatement,
     find: PreparedStatement,
+    remembered: Cache<Uuid, Event>,
 }
 
 impl Events {
@@ -45,6 +54,10 @@ impl Events {
             upsert: cql::prepare(&session, UPSERT).await?,
             delete: cql::prepare(&session, DELETE).await?,
             find: cql::prepare(&session, FIND).await?,
+            remembered: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
             session,
         })
     }
@@ -63,6 +76,7 @@ impl Events {
             event.version,
         );
         self.session.execute_unpaged(&self.upsert, values).await?;
+        self.remembered.invalidate(&event.id).await;
         Ok(())
     }
 
@@ -71,11 +85,23 @@ impl Events {
         self.session
             .execute_unpaged(&self.delete, (event_id,))
             .await?;
+        self.remembered.invalidate(&event_id).await;
         Ok(())
     }
 
-    /// The newest state; `None` when its record has not come.
+    /// The event as it was at most a second ago; `None` when its record has not come.
     pub async fn find(&self, event_id: Uuid) -> Result<Option<Event>, CqlError> {
+        if let Some(event) = self.remembered.get(&event_id).await {
+            return Ok(Some(event));
+        }
+        let event = self.read(event_id).await?;
+        if let Some(event) = &event {
+            self.remembered.insert(event_id, event.clone()).await;
+        }
+        Ok(event)
+    }
+
+    async fn read(&self, event_id: Uuid) -> Result<Option<Event>, CqlError> {
         let row: Option<Row> = cql::first_row(&self.session, &self.find, (event_id,)).await?;
         Ok(row.map(
             |(id, version, name, venue_name, venue_city, venue_address, starts_at, time_zone)| {

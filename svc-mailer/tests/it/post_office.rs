@@ -16,7 +16,7 @@ use scylla::client::session::Session;
 use secrecy::SecretBox;
 use svc_mailer::announce::Announcer;
 use svc_mailer::config::SmtpConfig;
-use svc_mailer::delivery::Delivery;
+use svc_mailer::delivery::{Delivery, Pace};
 use svc_mailer::domain::cause::Cause;
 use svc_mailer::domain::event::Event;
 use svc_mailer::domain::notification::Holder;
@@ -29,7 +29,6 @@ use svc_mailer::store::event::Events;
 use svc_mailer::store::notification::Notifications;
 use svc_mailer::store::notification_list::NotificationLists;
 use svc_mailer::store::recipient::Recipients;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::records::World;
@@ -170,7 +169,7 @@ impl Office {
                 world.stack.event_partitions,
             )
             .await?,
-            turns: Arc::new(Semaphore::new(mails_at_once)),
+            pace: Pace::new(mails_at_once),
             in_hand: TaskTracker::new(),
         };
         Ok(Self {
