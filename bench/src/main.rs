@@ -15,6 +15,7 @@ use bench::machine::Machine;
 use bench::report::{CROWD, Report, Scene};
 use bench::users::Buyers;
 use clap::Parser;
+use e2e::control::stack_command;
 use e2e::{PublishedEvent, Role, Stack, TicketType, User};
 use platform::clock::Timestamp;
 
@@ -22,6 +23,7 @@ use platform::clock::Timestamp;
 const SEATS: u32 = 1_000_000;
 /// Of [`Scene::Events`].
 const MANY_EVENTS: usize = 100;
+const MAILER: &str = "svc-mailer";
 
 /// Orders per second, at the service, through the gateway and at most; and sign-ins
 #[derive(Parser)]
@@ -153,9 +155,7 @@ impl Bench {
             organizer,
         };
         println!("bench: heating up");
-        bench.plan = Plan::HEAT_UP;
-        bench.buy(Scene::Gateway, most).await?;
-        bench.plan = plan;
+        bench.buy(Scene::Gateway, most, Plan::HEAT_UP).await?;
         Ok(bench)
     }
 
@@ -166,14 +166,39 @@ impl Bench {
             runs.iter().for_each(|run| tell(scene, run));
             return Ok(runs);
         }
+        if scene == Scene::Paid {
+            self.begin_paying(clients).await?;
+        }
         let mut runs = Vec::with_capacity(self.plan.runs);
         for _ in 0..self.plan.runs {
-            runs.push(self.buy(scene, clients).await?);
+            runs.push(self.buy(scene, clients, self.plan).await?);
+        }
+        if scene == Scene::Paid {
+            self.end_paying().await?;
         }
         Ok(runs)
     }
 
-    async fn buy(&mut self, scene: Scene, clients: usize) -> anyhow::Result<Run> {
+    /// Payments are another way through the services and the database, which nothing has heated up yet. And they make
+    /// mails faster than svc-mailer sends them: after this it is as busy in the first run as in the last.
+    async fn begin_paying(&mut self, clients: usize) -> anyhow::Result<()> {
+        stack_command("start", MAILER).await?;
+        self.processes = Processes::of_stack()?;
+        println!("bench: heating up payments");
+        self.buy(Scene::Paid, clients, Plan::HEAT_UP).await?;
+        Ok(())
+    }
+
+    /// The mails that are left would take a share of the machine for many minutes, from measurements in which no mail is
+    /// due. To wait for their end would take as long, so svc-mailer stops.
+    async fn end_paying(&mut self) -> anyhow::Result<()> {
+        stack_command("stop", MAILER).await?;
+        println!("bench: svc-mailer is stopped from here on");
+        self.processes = Processes::of_stack()?;
+        Ok(())
+    }
+
+    async fn buy(&mut self, scene: Scene, clients: usize, plan: Plan) -> anyhow::Result<Run> {
         let api = if scene == Scene::Gateway {
             self.stack.gateway()
         } else {
@@ -191,17 +216,9 @@ impl Bench {
             1
         };
         let events = published_events(&self.stack, &self.organizer, count).await?;
-        let duration = self.plan.warm_up + self.plan.measured;
+        let duration = plan.warm_up + plan.measured;
         let tokens = self.buyers.tokens(clients, duration).await?;
-        let run = load::run(
-            api.base(),
-            tokens,
-            &events,
-            purchase,
-            self.plan,
-            &self.processes,
-        )
-        .await?;
+        let run = load::run(api.base(), tokens, &events, purchase, plan, &self.processes).await?;
         tell(scene, &run);
         Ok(run)
     }

@@ -165,8 +165,9 @@ An order is `POST /v1/orders` for one ticket of one hot event, with a signed tok
 and a fresh `Idempotency-Key`; it counts when 201 has come, which is after its rows were written. The clients are a
 closed loop: each sends its next order when the last one is answered. *service* is svc-checkout's own port, *gateway*
 the public origin. *100 events* spreads the same orders over a hundred events. *paid* is an order and its payment with a
-simulated card, counted when the second answer has brought the ticket. The *pause* is the longest time in which nobody
-got an answer: the disk of a shared machine stands still at times, and then that is the p99.
+simulated card, counted when the second answer has brought the ticket; svc-mailer has more mails to send than it can
+from the first of these runs on, and is stopped after the last one. The *pause* is the longest time in which nobody got
+an answer: the disk of a shared machine stands still at times, and then that is the p99.
 
 The *ceiling* is a program of its own (`bench/src/ceiling/`) that shares no code with svc-checkout: it sends the same
 records per order to topics of the same kind, in transactions of all that wait, and writes the same two rows before the

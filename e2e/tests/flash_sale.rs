@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use e2e::Stack;
 use e2e::control::stack_command;
 use e2e::flash_sale::faults::{Fault, LEFT_OUT, SECOND_PROGRAM};
-use e2e::flash_sale::report::Verdict;
+use e2e::flash_sale::report::{NEVER_OVERSOLD, NOTHING_LOST, Verdict};
 use e2e::flash_sale::{Audited, DRAINED_WITHIN, Settings, run};
 use platform::ids::new_id;
 
@@ -42,6 +42,10 @@ async fn a_flash_sale_with_faults_passes_the_audit() -> anyhow::Result<()> {
     stopped?;
     ensure!(report.verdict() == Verdict::Passed, "{report}");
     ensure!(!report.counts.accepted.is_empty(), "nobody got an order");
+    let audit = report.audit.as_ref().context("it was not audited")?;
+    for promise in [NOTHING_LOST, NEVER_OVERSOLD] {
+        ensure!(audit.times_broken(promise) == Some(0), "{report}");
+    }
     let all_came = report
         .faults
         .iter()

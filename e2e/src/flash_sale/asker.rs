@@ -168,7 +168,11 @@ impl Asker {
         let answer = answer?;
         if wish.kind == Kind::Place && is_final(&answer) {
             let in_fault = was_in_fault || self.tally.with(|counts| counts.in_fault);
-            self.tally.took(took, in_fault);
+            if is_ok(&answer) {
+                self.tally.placed(took, in_fault);
+            } else {
+                self.tally.refused(took, in_fault);
+            }
         }
         if answer.status == 401 {
             wish.account.refused(&token).await;

@@ -7,7 +7,12 @@ use hdrhistogram::Histogram;
 
 use super::settle::{Ends, Seats};
 use super::shopper::Sale;
-use super::tally::{Counts, Latencies};
+use super::tally::{Counts, OrderLatencies};
+
+/// What the audit calls the promise that what a client was told stays true.
+pub const NOTHING_LOST: &str = "nothing that was answered is lost";
+/// And the promise that no seat is sold twice.
+pub const NEVER_OVERSOLD: &str = "no ticket type is oversold at any time";
 
 /// What the audit of svc-checkout said.
 #[derive(Debug, Clone)]
@@ -16,6 +21,21 @@ pub struct Audit {
     pub code: Option<i32>,
     /// Its output.
     pub said: String,
+}
+
+impl Audit {
+    /// How often it found this promise broken; `None` when it does not say.
+    pub fn times_broken(&self, promise: &str) -> Option<u64> {
+        self.said.lines().find_map(|line| {
+            let holds = line.strip_prefix("holds");
+            if holds.is_some_and(|what| what.trim_start() == promise) {
+                return Some(0);
+            }
+            let found = line.strip_prefix("BROKEN")?.trim_start();
+            let times = found.strip_prefix(promise)?.strip_prefix(": ")?;
+            times.strip_suffix(" times")?.parse().ok()
+        })
+    }
 }
 
 /// What is to be thought of a sale.
@@ -51,8 +71,8 @@ pub struct Report {
     pub requests: u64,
     /// What was counted.
     pub counts: Counts,
-    /// Of answered orders.
-    pub latencies: Latencies,
+    /// Of answered wishes for an order.
+    pub latencies: OrderLatencies,
     /// What became of the orders.
     pub ends: Ends,
     /// The seats at the end: general, vip. None when they could not be read.
@@ -181,10 +201,23 @@ impl fmt::Display for Report {
             thousands(counts.twins),
             counts.duplicates.len()
         )?;
-        writeln!(f, "  an order   {}", latency(&self.latencies.outside))?;
-        writeln!(f, "  in faults  {}", latency(&self.latencies.inside))?;
+        let OrderLatencies { placed, refused } = &self.latencies;
+        writeln!(f, "  an order   {}", latency(&placed.outside))?;
+        writeln!(f, "  in faults  {}", latency(&placed.inside))?;
+        writeln!(f, "  a refusal  {}", latency(&refused.outside))?;
+        writeln!(f, "  in faults  {}", latency(&refused.inside))?;
         for fault in &self.faults {
             writeln!(f, "  fault      {fault}")?;
+        }
+        for (name, promise) in [("lost", NOTHING_LOST), ("oversold", NEVER_OVERSOLD)] {
+            let times = match &self.audit {
+                None => "not audited".to_owned(),
+                Some(audit) => audit.times_broken(promise).map_or_else(
+                    || "the audit does not say".to_owned(),
+                    |times| format!("{} times, by the audit", thousands(times)),
+                ),
+            };
+            writeln!(f, "  {name:<11}{times}")?;
         }
         if let Some(audit) = &self.audit {
             writeln!(f, "audit:\n{}", audit.said.trim_end())?;
@@ -240,25 +273,68 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
     }
 
-    #[test]
-    fn wrong_outweighs_unknown_and_unknown_is_no_pass() -> anyhow::Result<()> {
-        let empty = Histogram::new(3)?;
-        let mut report = Report {
+    fn report() -> anyhow::Result<Report> {
+        Ok(Report {
             heading: String::new(),
             took: Duration::ZERO,
             requests: 0,
             counts: Counts::default(),
-            latencies: Latencies {
-                outside: empty.clone(),
-                inside: empty,
-            },
+            latencies: OrderLatencies::new()?,
             ends: Ends::default(),
             seats: Vec::new(),
             faults: Vec::new(),
             audit: None,
             violations: Vec::new(),
             unknown: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn what_is_lost_and_oversold_is_what_the_audit_found() -> anyhow::Result<()> {
+        let mut report = report()?;
+        assert!(report.to_string().contains("lost       not audited"));
+        let mut line = |said: String, name: &str| {
+            report.audit = Some(Audit {
+                code: Some(1),
+                said,
+            });
+            let text = report.to_string();
+            let line = text
+                .lines()
+                .find_map(|line| line.trim_start().strip_prefix(name));
+            line.map(|line| line.trim_start().to_owned())
         };
+        let said = format!(
+            "12 records\nholds   {NEVER_OVERSOLD}\nBROKEN  {NOTHING_LOST}: 1053 times\n        one"
+        );
+        let told = |times: &str| Some(format!("{times} times, by the audit"));
+        assert_eq!(line(said.clone(), "lost"), told("1,053"));
+        assert_eq!(line(said, "oversold"), told("0"));
+        let unknown = Some("the audit does not say".to_owned());
+        assert_eq!(
+            line(format!("-       {NOTHING_LOST}: needs --history"), "lost"),
+            unknown
+        );
+        Ok(())
+    }
+
+    /// The audit shares no code with this, so that its words are all there is.
+    #[test]
+    fn the_promises_are_called_as_the_audit_calls_them() -> anyhow::Result<()> {
+        let audit = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../svc-checkout/src/audit/report.rs"
+        );
+        let audit = std::fs::read_to_string(audit)?;
+        for promise in [NOTHING_LOST, NEVER_OVERSOLD] {
+            assert!(audit.contains(&format!("=> {promise:?},")), "{promise}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_outweighs_unknown_and_unknown_is_no_pass() -> anyhow::Result<()> {
+        let mut report = report()?;
         assert_eq!(report.verdict(), Verdict::Passed);
         let said = |code| {
             Some(Audit {

@@ -1,7 +1,7 @@
 //! What is counted while shoppers shop.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -66,7 +66,7 @@ pub struct Counts {
     pub in_fault: bool,
 }
 
-/// Latencies of answered orders.
+/// Latencies of one kind of answer, in µs.
 #[derive(Debug, Clone)]
 pub struct Latencies {
     /// While all was well.
@@ -75,22 +75,59 @@ pub struct Latencies {
     pub inside: Histogram<u64>,
 }
 
+impl Latencies {
+    /// Of no answer yet.
+    pub fn new() -> anyhow::Result<Self> {
+        let empty = Histogram::new_with_bounds(1, LONGEST_US, DIGITS)?;
+        Ok(Self {
+            outside: empty.clone(),
+            inside: empty,
+        })
+    }
+
+    fn record(&mut self, time: Duration, in_fault: bool) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(LONGEST_US);
+        let latencies = if in_fault {
+            &mut self.inside
+        } else {
+            &mut self.outside
+        };
+        latencies.saturating_record(us);
+    }
+}
+
+/// Latencies of answers to wishes for an order. Apart, because a refusal at the door is no work: where most are refused,
+/// they alone would be the median.
+#[derive(Debug, Clone)]
+pub struct OrderLatencies {
+    /// Answered with the order, which has its rows by then.
+    pub placed: Latencies,
+    /// Sold out, or another refusal.
+    pub refused: Latencies,
+}
+
+impl OrderLatencies {
+    /// Of no answer yet.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            placed: Latencies::new()?,
+            refused: Latencies::new()?,
+        })
+    }
+}
+
 /// What everybody reports to.
 pub struct Tally {
     counts: Mutex<Counts>,
-    latencies: Mutex<Latencies>,
+    latencies: Mutex<OrderLatencies>,
 }
 
 impl Tally {
     /// Nothing is counted yet.
     pub fn new() -> anyhow::Result<Self> {
-        let empty = Histogram::new_with_bounds(1, LONGEST_US, DIGITS)?;
         Ok(Self {
             counts: Mutex::default(),
-            latencies: Mutex::new(Latencies {
-                outside: empty.clone(),
-                inside: empty,
-            }),
+            latencies: Mutex::new(OrderLatencies::new()?),
         })
     }
 
@@ -106,26 +143,47 @@ impl Tally {
         self.with(|counts| *counts.unexpected.entry(answer).or_default() += 1);
     }
 
-    /// An order call that was answered after this time.
-    pub fn took(&self, time: Duration, in_fault: bool) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(LONGEST_US);
-        let mut latencies = self
-            .latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let latencies = if in_fault {
-            &mut latencies.inside
-        } else {
-            &mut latencies.outside
-        };
-        latencies.saturating_record(us);
+    /// An order was placed after this time.
+    pub fn placed(&self, time: Duration, in_fault: bool) {
+        self.lock_latencies().placed.record(time, in_fault);
+    }
+
+    /// A wish for an order was refused after this time.
+    pub fn refused(&self, time: Duration, in_fault: bool) {
+        self.lock_latencies().refused.record(time, in_fault);
     }
 
     /// A copy.
-    pub fn latencies(&self) -> Latencies {
+    pub fn latencies(&self) -> OrderLatencies {
+        self.lock_latencies().clone()
+    }
+
+    fn lock_latencies(&self) -> MutexGuard<'_, OrderLatencies> {
         self.latencies
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_no_order_however_fast_it_is() -> anyhow::Result<()> {
+        let tally = Tally::new()?;
+        let us = Duration::from_micros;
+        tally.placed(us(400), false);
+        tally.placed(us(900), true);
+        for _ in 0..100 {
+            tally.refused(us(2), false);
+        }
+        let OrderLatencies { placed, refused } = tally.latencies();
+        let median = |of: &Histogram<u64>| (of.len(), of.value_at_quantile(0.5));
+        assert_eq!(median(&placed.outside), (1, 400));
+        assert_eq!(median(&placed.inside), (1, 900));
+        assert_eq!(median(&refused.outside), (100, 2));
+        assert!(refused.inside.is_empty());
+        Ok(())
     }
 }

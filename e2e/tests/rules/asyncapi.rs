@@ -1,7 +1,9 @@
-//! docs/asyncapi.json is current and knows every topic and every record.
+//! docs/asyncapi.json is current, knows every topic and every record, and is what AsyncAPI calls a document.
 
 use std::collections::BTreeSet;
 
+use jsonschema::error::ValidationErrorKind::{AnyOf, OneOfNotValid};
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use crate::files::{name_of, none, read, root, schemas};
@@ -56,6 +58,63 @@ fn the_asyncapi_document_refers_to_what_is_there() {
         })
         .collect();
     none(&dangling, "a $ref names a part of the document");
+}
+
+/// AsyncAPI's own JSON schema; its README says where it is from.
+fn asyncapi() -> Validator {
+    let schema = read(&root().join("e2e/asyncapi-schema/3.0.0.json"));
+    let schema = serde_json::from_str(&schema).expect("it is JSON");
+    jsonschema::validator_for(&schema).expect("it is a schema")
+}
+
+#[test]
+fn the_asyncapi_document_is_one() {
+    let (validator, document) = (asyncapi(), document());
+    let errors: Vec<String> = validator
+        .iter_errors(&document)
+        .flat_map(|error| told(&error))
+        .collect();
+    none(&errors, "what AsyncAPI's JSON schema asks for");
+}
+
+/// So that the one above can fail: bindings and Avro schemas are looked at, too.
+#[test]
+fn what_is_no_asyncapi_document_is_seen() {
+    let validator = asyncapi();
+    for (place, wrong) in [
+        (
+            "/operations/svc-checkout.send.checkout.orders/action",
+            "publish",
+        ),
+        (
+            "/channels/checkout.orders/bindings/kafka/topicConfiguration/cleanup.policy/0",
+            "zip",
+        ),
+        (
+            "/components/messages/OrderReserved/bindings/kafka/schemaIdLocation",
+            "nowhere",
+        ),
+        (
+            "/components/messages/OrderReserved/payload/schema/type",
+            "recording",
+        ),
+        ("/components/schemas/Headers/type", "objects"),
+    ] {
+        let mut document = document();
+        *document.pointer_mut(place).expect(place) = wrong.into();
+        let errors: Vec<_> = validator.iter_errors(&document).collect();
+        assert!(!errors.is_empty(), "{wrong} at {place}");
+    }
+}
+
+/// An error with its place in the document. Where a value may be of several kinds, what is said about each of them.
+fn told(error: &ValidationError<'_>) -> Vec<String> {
+    match error.kind() {
+        AnyOf { context } | OneOfNotValid { context } => {
+            context.iter().flatten().flat_map(told).collect()
+        }
+        _ => vec![format!("{}: {}", error.instance_path(), error.masked())],
+    }
 }
 
 fn collect(value: &Value, refs: &mut BTreeSet<String>) {
