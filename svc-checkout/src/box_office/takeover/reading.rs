@@ -33,8 +33,8 @@ pub enum Damage {
         first: i64,
     },
     /// Rules broke on what is in it.
-    #[error("its time or its inventory could not be applied: a rule panicked")]
-    Panicked,
+    #[error("{0}: it panicked")]
+    Panicked(&'static str),
 }
 
 /// What was read of one partition so far.
