@@ -1,6 +1,8 @@
 //! Taking partitions over: read what the last owner wrote, and be sure that it is all.
 
 mod reading;
+#[cfg(test)]
+mod round_trip;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
