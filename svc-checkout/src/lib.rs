@@ -312,7 +312,7 @@ pub async fn run(
         config.kafka.event_partitions,
         shutdown.token(),
     );
-    tasks.spawn("keep projection offsets", job);
+    tasks.try_spawn("keep projection offsets", job);
     let engine = Engine {
         config: config.engine.clone(),
         changelog: Changelog::register(&registry).await?,
