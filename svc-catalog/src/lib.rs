@@ -28,9 +28,8 @@ use platform::http::admin::{self, Checks};
 use platform::http::server::{self, Limits};
 use platform::intent::{self, Intents};
 use platform::kafka::producer::Producer;
-use platform::kafka::table::TableError;
 use platform::kafka::topics;
-use platform::parts;
+use platform::parts::{self, Parts};
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::catalog::VoucherTerms;
@@ -38,7 +37,6 @@ use schemas::topics::{CATALOG_EVENTS, CATALOG_INVENTORY, CHECKOUT_STOCK, IDENTIT
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -142,7 +140,7 @@ pub async fn run(
     let serving = server::serve(listener, router, Limits::default(), shutdown.clone());
     let served = parts::serve(serving, &mut background, &shutdown).await;
     stop.cancel();
-    while background.join_next().await.is_some() {}
+    background.ended().await;
     tokio::task::spawn_blocking(move || producer.flush()).await??;
     served
 }
@@ -224,19 +222,23 @@ fn background(
     kafka: KafkaConfig,
     registry: Registry,
     stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+) -> Parts {
+    let mut tasks = Parts::default();
     let (intents, publication) = (Arc::clone(&app.intents), Arc::clone(&app.publication));
     let stop_jobs = stop.clone();
-    tasks.spawn(async move { jobs::publish_owed::run(&intents, &*publication, stop_jobs).await });
+    tasks.spawn("publish owed events", async move {
+        jobs::publish_owed::run(&intents, &*publication, stop_jobs).await;
+    });
 
     let intents = Arc::clone(&app.voucher_intents);
     let publication = Arc::clone(&app.voucher_publication);
     let stop_jobs = stop.clone();
-    tasks.spawn(async move { jobs::publish_owed::run(&intents, &*publication, stop_jobs).await });
+    tasks.spawn("publish owed vouchers", async move {
+        jobs::publish_owed::run(&intents, &*publication, stop_jobs).await;
+    });
 
     let (telling, stop_jobs) = (app.clone(), stop.clone());
-    tasks.spawn(async move {
+    tasks.spawn("publish untold", async move {
         let App {
             live,
             intents,
@@ -248,38 +250,31 @@ fn background(
 
     let (reconciling, stop_jobs) = (app.clone(), stop.clone());
     let (from, names) = (kafka.clone(), registry.clone());
-    tasks.spawn(async move {
+    tasks.spawn("reconcile topics", async move {
         jobs::reconcile_topics::run(&reconciling, &from, &names, stop_jobs).await;
     });
 
-    tasks.spawn(refuse_erased_users(
+    let erased = refuse_erased_users(
         kafka.clone(),
         IDENTITY_USERS.name,
         IDENTITY_USERS.partitions_by_key(),
         Arc::clone(&app.verifier),
         stop.clone(),
-    ));
+    );
+    tasks.spawn("erased users", erased);
 
     let live = Arc::clone(&app.live);
     let (from, names, stop_reading) = (kafka.clone(), registry.clone(), stop.clone());
-    tasks.spawn(async move {
-        let read = consume::catalog_events::run(&from, &names, &live, stop_reading).await;
-        tell_why(read);
+    tasks.try_spawn(CATALOG_EVENTS.name, async move {
+        consume::catalog_events::run(&from, &names, &live, stop_reading).await
     });
 
     // On a thread of its own: what is heard of sales must not wait behind thousands of streams that shall tell it.
     let (stock, vouchers) = (Arc::clone(&app.stock), Arc::clone(&app.live_vouchers));
     let stop_reading = stop.clone();
-    tasks.spawn_blocking(move || {
+    tasks.try_spawn_blocking(CHECKOUT_STOCK.name, move || {
         let read = consume::checkout_stock::run(&kafka, &registry, &stock, &vouchers, stop_reading);
-        tell_why(Handle::current().block_on(read));
+        Handle::current().block_on(read)
     });
     tasks
-}
-
-/// Only at the start, when the client refuses its settings: nothing would ever be known, and the service ends.
-fn tell_why(read: Result<(), TableError>) {
-    if let Err(error) = read {
-        tracing::error!(error = &error as &dyn std::error::Error, "table not read");
-    }
 }

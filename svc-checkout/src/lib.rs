@@ -31,7 +31,7 @@ use platform::kafka::consumer::{self, ConsumerSpec};
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
 use platform::limit::Buckets;
-use platform::parts;
+use platform::parts::{self, Parts};
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use schemas::checkout::{AttendeeSnapshot, CommandReply, GuestSnapshot};
@@ -183,7 +183,7 @@ pub async fn run(
     let stop_engine = CancellationToken::new();
     let background = shutdown.token().clone();
     let joined = Arc::new(AtomicBool::new(false));
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = Parts::default();
     let table = Arc::clone(&shared.inventory);
     let vouchers = Arc::new(VoucherTable::new(Arc::clone(shared.inventory.caught_up())));
     let voucher_table = Arc::clone(&vouchers);
@@ -209,30 +209,34 @@ pub async fn run(
         background.clone(),
     );
     let verifier = Verifier::new(&config.auth)?;
-    tasks.spawn(refuse_erased_users(
+    let erased = refuse_erased_users(
         config.kafka.clone(),
         IDENTITY_USERS.name,
         IDENTITY_USERS.partitions_by_key(),
         Arc::clone(&verifier),
         background.clone(),
-    ));
-    tasks.spawn(replies.follow(stop_engine.clone()));
-    tasks.spawn(jobs::settle_payments::run(
+    );
+    tasks.spawn("erased users", erased);
+    tasks.spawn("replies", replies.follow(stop_engine.clone()));
+    let job = jobs::settle_payments::run(
         Arc::clone(&shared.worklist),
         Arc::clone(&cashier),
         background.clone(),
-    ));
-    tasks.spawn(jobs::make_refunds::run(
+    );
+    tasks.spawn("settle payments", job);
+    let job = jobs::make_refunds::run(
         Arc::clone(&shared.worklist),
         Arc::clone(&cashier),
         background.clone(),
-    ));
+    );
+    tasks.spawn("make refunds", job);
     let refunds_of_events = jobs::refund_cancelled_events::RefundCancelledEvents {
         worklist: Arc::clone(&shared.worklist),
         orders: Arc::clone(&orders),
         box_office: Arc::clone(&box_office),
     };
-    tasks.spawn(refunds_of_events.run(background.clone()));
+    let job = refunds_of_events.run(background.clone());
+    tasks.spawn("refund cancelled events", job);
     let of_catalog = consume::catalog_events::CatalogEvents {
         events: Arc::clone(&events),
     };
@@ -260,10 +264,8 @@ pub async fn run(
         orders: Arc::clone(&orders),
         intents: Intents::new(Arc::clone(&session)).await?,
     });
-    tasks.spawn(jobs::publish_guests::run(
-        Arc::clone(&guests),
-        shutdown.token(),
-    ));
+    let job = jobs::publish_guests::run(Arc::clone(&guests), shutdown.token());
+    tasks.spawn("publish guests", job);
     let attendees = Arc::new(AttendeeTopic {
         producer: producer.clone(),
         encoder: registry.register().await?,
@@ -273,10 +275,8 @@ pub async fn run(
         erased_users: ErasedUserStore::new(Arc::clone(&session)).await?,
         intents: Intents::in_table(Arc::clone(&session), "attendee_intents").await?,
     });
-    tasks.spawn(jobs::publish_attendees::run(
-        Arc::clone(&attendees),
-        shutdown.token(),
-    ));
+    let job = jobs::publish_attendees::run(Arc::clone(&attendees), shutdown.token());
+    tasks.spawn("publish attendees", job);
     let of_identity = consume::identity_users::IdentityUsers {
         attendees: Arc::clone(&attendees),
     };
@@ -302,16 +302,17 @@ pub async fn run(
         Arc::clone(&box_office),
         kafka::reader(&config.engine, "read_committed")?,
     );
-    let alive = parts::watched(&mut tasks);
+    let alive = tasks.watch("projector");
     let projector = tokio::spawn(async move {
         let _alive = alive;
         projecting.await;
     });
-    tasks.spawn(jobs::keep_projection_offsets::run(
+    let job = jobs::keep_projection_offsets::run(
         kafka::reader(&config.engine, "read_committed")?,
         config.kafka.event_partitions,
         shutdown.token(),
-    ));
+    );
+    tasks.try_spawn("keep projection offsets", job);
     let engine = Engine {
         config: config.engine.clone(),
         changelog: Changelog::register(&registry).await?,
@@ -324,10 +325,10 @@ pub async fn run(
         runtime: Handle::current(),
     };
     let fenced = CancellationToken::new();
-    let engine = engine.spawn(fenced.clone(), parts::watched(&mut tasks))?;
+    let engine = engine.spawn(fenced.clone(), tasks.watch("box office"))?;
     // A replacement has our name: this process has nothing left to do.
     let on_fence = shutdown.clone();
-    tasks.spawn(async move {
+    tasks.spawn("on fence", async move {
         fenced.cancelled().await;
         on_fence.trigger();
     });

@@ -45,14 +45,13 @@ use platform::http::server;
 use platform::intent::Intents;
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
-use platform::parts;
+use platform::parts::{self, Parts};
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use schemas::identity::{SecurityNotice, UserSnapshot};
 use schemas::topics::{IDENTITY_MAIL, IDENTITY_NOTICES, IDENTITY_USERS, Topic};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -288,22 +287,30 @@ pub async fn run(
         shutdown.clone(),
     ));
     let stop_jobs = CancellationToken::new();
-    let mut jobs = JoinSet::new();
-    jobs.spawn(jobs::sweep_intents::run(intents, topic, stop_jobs.clone()));
-    jobs.spawn(jobs::request_mails::run(mails, stop_jobs.clone()));
-    jobs.spawn(jobs::forget_addresses::run(accounts, stop_jobs.clone()));
-    jobs.spawn(jobs::release_claims::run(abandoned, stop_jobs.clone()));
-    jobs.spawn(jobs::forget_cases::run(
-        desk,
-        config.closed_cases_kept_for,
-        stop_jobs.clone(),
-    ));
-    jobs.spawn(jobs::reload_keys::run(
-        tokens,
-        key_store,
-        vault,
-        stop_jobs.clone(),
-    ));
+    let mut jobs = Parts::default();
+    let stop = || stop_jobs.clone();
+    let kept_for = config.closed_cases_kept_for;
+    jobs.spawn(
+        "sweep intents",
+        jobs::sweep_intents::run(intents, topic, stop()),
+    );
+    jobs.spawn("request mails", jobs::request_mails::run(mails, stop()));
+    jobs.spawn(
+        "forget addresses",
+        jobs::forget_addresses::run(accounts, stop()),
+    );
+    jobs.spawn(
+        "release claims",
+        jobs::release_claims::run(abandoned, stop()),
+    );
+    jobs.spawn(
+        "forget cases",
+        jobs::forget_cases::run(desk, kept_for, stop()),
+    );
+    jobs.spawn(
+        "reload keys",
+        jobs::reload_keys::run(tokens, key_store, vault, stop()),
+    );
 
     // The addresses as they are: a setting may leave the port to the system.
     tracing::info!(instance = config.instance_name, %http, %admin, "ready");
@@ -314,7 +321,7 @@ pub async fn run(
     at_work.tasks.close();
     at_work.tasks.wait().await;
     stop_jobs.cancel();
-    while jobs.join_next().await.is_some() {}
+    jobs.ended().await;
     producer.flush()?;
     served
 }

@@ -30,7 +30,7 @@ use platform::ids::new_id;
 use platform::kafka::consumer;
 use platform::kafka::producer::Producer;
 use platform::kafka::topics;
-use platform::parts;
+use platform::parts::{self, Parts};
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
@@ -40,7 +40,6 @@ use schemas::topics::{
 };
 use scylla::client::session::Session;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -159,12 +158,14 @@ pub async fn run(
     ));
 
     let background = CancellationToken::new();
-    let mut work = JoinSet::new();
+    let mut work = Parts::default();
     let public_topics = consume::public_topics(config.mails_at_once);
     for spec in [public_topics, consume::personal_topics()] {
         let (kafka, registry, stop) = (config.kafka.clone(), registry.clone(), background.clone());
         let handler = Arc::new(Records::new(Arc::clone(&app)));
-        work.spawn(async move { consumer::run(&kafka, &registry, spec, handler, stop).await });
+        work.try_spawn(spec.group.clone(), async move {
+            consumer::run(&kafka, &registry, spec, handler, stop).await
+        });
     }
     let erased = refuse_erased_users(
         config.kafka.clone(),
@@ -173,14 +174,10 @@ pub async fn run(
         Arc::clone(&app.verifier),
         background.clone(),
     );
-    work.spawn(async move {
-        erased.await;
-        Ok(())
-    });
+    work.spawn("erased users", erased);
     let (job_app, stop) = (Arc::clone(&app), background.clone());
-    work.spawn(async move {
+    work.spawn("send due notifications", async move {
         send_due_notifications::run(&job_app, stop).await;
-        Ok(())
     });
 
     let router = routes::router(AppState(Arc::clone(&app)));
@@ -192,7 +189,7 @@ pub async fn run(
     );
     let outcome = parts::serve(serving, &mut work, &shutdown).await;
     background.cancel();
-    while work.join_next().await.is_some() {}
+    work.ended().await;
     app.delivery.in_hand.close();
     if tokio::time::timeout(IN_HAND_DEADLINE, app.delivery.in_hand.wait())
         .await

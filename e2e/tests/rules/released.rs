@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -72,5 +73,33 @@ fn a_released_record_keeps_its_schema() {
     none(
         &broken,
         "records of these were written, and who reads their topic needs schemas/<topic>/<Record>.avsc",
+    );
+}
+
+/// What differs in `schemas/released`, but for files that were added.
+fn changed(range: &[&str]) -> Vec<String> {
+    let mut git = Command::new("git");
+    // Whoever owns the folder: it is only read.
+    git.args(["-c", "safe.directory=*", "-C"]).arg(root());
+    git.args(range).args(["--diff-filter=a", "--name-only"]);
+    let said = git.args(["--", "schemas/released"]).output();
+    let said = said.expect("git is there");
+    let error = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "git {range:?}: {error}");
+    let files = String::from_utf8_lossy(&said.stdout);
+    files.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_released_version_never_changes() {
+    // An archive has no past.
+    if !root().join(".git").exists() {
+        return;
+    }
+    let mut broken = changed(&["log", "--format="]);
+    broken.extend(changed(&["diff", "HEAD"]));
+    none(
+        &broken,
+        "records were written with these: what is to be different is the next version, beside them",
     );
 }

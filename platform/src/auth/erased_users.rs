@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -93,15 +94,66 @@ fn open(brokers: &str, topic: &str, partitions: i32) -> Result<Users, KafkaError
     }
     let found = consumer.offsets_for_times(times, ANSWER_TIMEOUT)?;
     let mut from = TopicPartitionList::new();
+    let mut records = 0;
     for (partition, end) in ends {
-        let found = found.find_partition(topic, partition);
-        let offset = match found.map(|found| found.offset()) {
-            Some(Offset::Offset(offset)) => offset.min(end),
-            // Nothing as young was there.
-            _ => end,
-        };
-        from.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        let first = first(found.find_partition(topic, partition), oldest, end)?;
+        records += end - first;
+        from.add_partition_offset(topic, partition, Offset::Offset(first))?;
     }
     consumer.assign(&from)?;
+    tracing::info!(topic, records, "reading who was erased lately");
     Ok(consumer)
+}
+
+/// Where to begin in a partition that ended at `end`, having asked for the time `oldest`.
+///
+/// The answer comes by partition: one broker of several may have failed, and the whole is no error.
+fn first(
+    found: Option<TopicPartitionListElem<'_>>,
+    oldest: i64,
+    end: i64,
+) -> Result<i64, KafkaError> {
+    let unanswered = KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut);
+    let found = found.ok_or_else(|| unanswered.clone())?;
+    found.error()?;
+    match found.offset() {
+        // What was asked, and no answer.
+        Offset::Offset(offset) if offset == oldest => Err(unanswered),
+        Offset::Offset(offset) => Ok(offset.min(end)),
+        // Nothing as young was there.
+        Offset::End => Ok(end),
+        _ => Err(unanswered),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLDEST: i64 = 1_790_000_000_000;
+
+    fn begins(answer: Option<Offset>) -> Result<i64, KafkaError> {
+        let mut found = TopicPartitionList::new();
+        if let Some(offset) = answer {
+            found
+                .add_partition_offset("users", 0, offset)
+                .expect("an offset");
+        }
+        first(found.find_partition("users", 0), OLDEST, 7)
+    }
+
+    #[test]
+    fn it_begins_where_the_broker_says() {
+        assert_eq!(begins(Some(Offset::Offset(3))), Ok(3));
+        assert_eq!(begins(Some(Offset::End)), Ok(7));
+        // Written after the end was asked for.
+        assert_eq!(begins(Some(Offset::Offset(9))), Ok(7));
+    }
+
+    #[test]
+    fn a_partition_without_an_answer_is_asked_again_and_not_passed_over() {
+        for answer in [None, Some(Offset::Offset(OLDEST)), Some(Offset::Invalid)] {
+            begins(answer).expect_err("erasures would be missed");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What a topic's settings must be, lest records be lost that it is to keep.
+//! What a topic's settings must be, lest records be lost that it is to keep, or kept that are to go.
 
 use schemas::topics::Kind;
 
@@ -8,7 +8,7 @@ use crate::config::KafkaConfig;
 const COPIES_TO_SPARE: i32 = 3;
 const MIN_INSYNC: &str = "min.insync.replicas";
 
-/// A setting that loses records.
+/// A setting that loses records, or keeps those that must go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Loss {
     pub(super) setting: &'static str,
@@ -30,8 +30,10 @@ pub(super) fn min_insync(config: &KafkaConfig) -> Option<(&'static str, String)>
     (config.replication_factor >= COPIES_TO_SPARE).then(|| (MIN_INSYNC, "2".to_owned()))
 }
 
-/// The first setting by which a topic of this kind would lose records; `found` is what the broker says of one. Who keeps
-/// more than is wanted may: only policies and lower bounds are looked at.
+/// The first setting by which a topic of this kind would not do what it is for; `found` is what the broker says of one.
+///
+/// Who keeps more than is wanted may, but for two kinds: links that open an account are to be gone within the hour, and
+/// what is overwritten of persons as well.
 pub(super) fn loss<'a>(
     kind: Kind,
     config: &KafkaConfig,
@@ -43,6 +45,12 @@ pub(super) fn loss<'a>(
             let found = found(setting).unwrap_or("nothing");
             let keeps = match setting {
                 "cleanup.policy" => found == wanted,
+                "retention.ms" if matches!(kind, Kind::SecretLog) => found == wanted,
+                "segment.ms" | "max.compaction.lag.ms"
+                    if matches!(kind, Kind::SecretLog | Kind::PersonalTable) =>
+                {
+                    at_most(found, &wanted)
+                }
                 "retention.ms" | "retention.bytes" | MIN_INSYNC => {
                     at_least(setting, found, &wanted)
                 }
@@ -55,6 +63,12 @@ pub(super) fn loss<'a>(
                 wanted,
             })
         })
+}
+
+/// Whether the broker's number is not above the wanted one.
+fn at_most(found: &str, wanted: &str) -> bool {
+    let number = |text: &str| text.parse::<i64>().ok();
+    number(found).is_some_and(|found| (0..=number(wanted).unwrap_or(0)).contains(&found))
 }
 
 /// Whether the broker's number is not below the wanted one. A retention of -1 has no end.
@@ -158,5 +172,35 @@ mod tests {
         assert!(kept("999").is_some());
         assert_eq!(kept("1001"), None);
         assert_eq!(kept("-1"), None);
+    }
+
+    #[test]
+    fn secrets_that_stay_longer_are_refused() {
+        let kept = |setting, ms| lost(Kind::SecretLog, 1, &[(setting, ms)]);
+        for (setting, ms) in [
+            ("retention.ms", "3600001"),
+            ("retention.ms", "-1"),
+            ("retention.ms", "3599999"),
+            // Only closed segments are deleted.
+            ("segment.ms", "604800000"),
+        ] {
+            let found = kept(setting, ms).map(|loss| (loss.setting, loss.found));
+            assert_eq!(found, Some((setting, ms.to_owned())));
+        }
+        assert_eq!(kept("segment.ms", "60000"), None);
+    }
+
+    #[test]
+    fn persons_who_stay_longer_are_refused() {
+        let kept = |kind, setting, ms| lost(kind, 1, &[(setting, ms)]);
+        for setting in ["max.compaction.lag.ms", "segment.ms"] {
+            for ms in ["3600001", "9223372036854775807", "-1", "no number"] {
+                let found = kept(Kind::PersonalTable, setting, ms);
+                assert_eq!(found.map(|loss| loss.setting), Some(setting), "{ms}");
+            }
+            assert_eq!(kept(Kind::PersonalTable, setting, "60000"), None);
+            // Here it is a matter of speed.
+            assert_eq!(kept(Kind::StateTable, setting, "3600001"), None);
+        }
     }
 }

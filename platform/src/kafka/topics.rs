@@ -45,9 +45,9 @@ pub enum TopicError {
         /// Configured.
         wanted: i32,
     },
-    /// A setting by which the topic would lose records that it is to keep.
+    /// A setting by which the topic would lose records that it is to keep, or keep such as are to go.
     #[error(
-        "topic {topic} has {setting}={found}, which loses records; {setting}={wanted} is wanted: kafka-configs --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config {setting}={wanted}"
+        "topic {topic} has {setting}={found}, which loses records or keeps them too long; {setting}={wanted} is wanted: kafka-configs --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config {setting}={wanted}"
     )]
     Setting {
         /// The topic.

@@ -18,7 +18,7 @@ use rdkafka::producer::{
 use schemas::Record as _;
 use schemas::checkout::CommandReply;
 use schemas::topics;
-use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::changelog::SOURCE;
@@ -140,27 +140,11 @@ impl BoxOffice {
     /// Sends a command, unless the same one is on its way, and waits for the answer. When it
     /// comes, the order is in the tables.
     pub async fn submit(&self, command: &Command) -> Result<Answer, SubmitError> {
-        let (receiver, unanswered) = match self.waiters.wait(Wish::of(command), Room::of(command)) {
-            Place::Full => return Err(SubmitError::Overloaded),
-            Place::Joined(receiver) => (receiver, SubmitError::InProgress),
-            Place::First(receiver) => {
-                self.send(command)?;
-                (receiver, SubmitError::TimedOut)
-            }
-        };
-        Self::await_reply(receiver, COMMAND_DEADLINE, unanswered).await
-    }
-
-    async fn await_reply(
-        receiver: oneshot::Receiver<Reply>,
-        deadline: Duration,
-        unanswered: SubmitError,
-    ) -> Result<Answer, SubmitError> {
-        match tokio::time::timeout(deadline, receiver).await {
-            Ok(Ok(Reply::Decided(decided))) => Ok(decided?),
-            // The broker may have taken it all the same: its answer came too late, or not at all.
-            Ok(Ok(Reply::NotAcknowledged) | Err(_)) | Err(_) => Err(unanswered),
-        }
+        let (wish, room) = (Wish::of(command), Room::of(command));
+        ask(&self.waiters, wish, room, COMMAND_DEADLINE, || {
+            self.send(command)
+        })
+        .await
     }
 
     fn send(&self, command: &Command) -> Result<(), SubmitError> {
@@ -233,5 +217,128 @@ impl BoxOffice {
         if let Err(error) = self.producer.flush(COMMAND_DEADLINE) {
             tracing::warn!(%error, "commands left unsent");
         }
+    }
+}
+
+/// Waits `patience` for the answer to a wish that `send` sends.
+async fn ask(
+    waiters: &Waiters,
+    wish: Wish,
+    room: Room,
+    patience: Duration,
+    send: impl Fn() -> Result<(), SubmitError>,
+) -> Result<Answer, SubmitError> {
+    let until = Instant::now() + patience;
+    let mut has_joined = false;
+    loop {
+        let (receiver, is_first) = match waiters.wait(wish, room) {
+            Place::Joined(receiver) => (receiver, false),
+            Place::First(receiver) => match send() {
+                Ok(()) => (receiver, true),
+                // That of before, which this one had joined, may have had its effect.
+                Err(_) if has_joined => return Err(SubmitError::TimedOut),
+                Err(error) => return Err(error),
+            },
+            Place::Full if has_joined => return Err(SubmitError::TimedOut),
+            Place::Full => return Err(SubmitError::Overloaded),
+        };
+        has_joined |= !is_first;
+        match timeout_at(until, receiver).await {
+            Ok(Ok(Reply::Decided(decided))) => return Ok(decided?),
+            Err(_) if has_joined => return Err(SubmitError::InProgress),
+            Err(_) => return Err(SubmitError::TimedOut),
+            // The broker may have taken it all the same: its answer came too late, or not at all.
+            Ok(Ok(Reply::NotAcknowledged) | Err(_)) if is_first => {
+                return Err(SubmitError::TimedOut);
+            }
+            // Nothing is under way any more, and whoever joined late has time left: one of those who did sends it again.
+            Ok(Ok(Reply::NotAcknowledged) | Err(_)) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use platform::ids::new_id;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    struct Scene {
+        waiters: Waiters,
+        wish: Wish,
+        sent: AtomicU32,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            Self {
+                waiters: Waiters::default(),
+                wish: Wish {
+                    command_id: new_id(),
+                    fingerprint: [0; 32],
+                },
+                sent: AtomicU32::new(0),
+            }
+        }
+
+        /// How it comes out, and how long it took.
+        async fn ask(&self) -> (Result<Answer, SubmitError>, Duration) {
+            let started = Instant::now();
+            let send = || {
+                self.sent.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            let asked = ask(&self.waiters, self.wish, Room::Wishes, PATIENCE, send);
+            (asked.await, started.elapsed())
+        }
+
+        fn answer(&self, reply: &Reply) {
+            self.waiters.answer(&self.wish, reply);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repeat_is_told_that_it_is_under_way_after_its_own_patience_and_not_sooner() {
+        let scene = Scene::new();
+        let not_acknowledged = async { scene.answer(&Reply::NotAcknowledged) };
+        let (first, second, ()) = futures::join!(scene.ask(), scene.ask(), not_acknowledged);
+        let (first, took) = first;
+        assert_eq!(first, Err(SubmitError::TimedOut));
+        assert!(took < PATIENCE, "nobody knows, and waiting would not tell");
+        let (second, took) = second;
+        assert_eq!(second, Err(SubmitError::InProgress));
+        assert!(took >= PATIENCE, "{took:?}");
+        // For the rest of its time it was under way again.
+        assert_eq!(scene.sent.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_repeat_whose_first_got_lost_has_the_answer_of_its_own() {
+        let scene = Scene::new();
+        let lost_and_answered = async {
+            scene.answer(&Reply::NotAcknowledged);
+            while scene.sent.load(Ordering::SeqCst) < 2 {
+                tokio::task::yield_now().await;
+            }
+            scene.answer(&Reply::Decided(Ok(Answer::Nothing)));
+        };
+        let (_, (second, _), ()) = futures::join!(scene.ask(), scene.ask(), lost_and_answered);
+        assert_eq!(second, Ok(Answer::Nothing));
+    }
+
+    #[tokio::test]
+    async fn where_the_second_cannot_be_sent_nobody_is_told_that_nothing_has_happened() {
+        let scene = Scene::new();
+        let full = || Err(SubmitError::Overloaded);
+        let repeat = ask(&scene.waiters, scene.wish, Room::Wishes, PATIENCE, full);
+        let not_acknowledged = async { scene.answer(&Reply::NotAcknowledged) };
+        let (_, repeat, ()) = futures::join!(scene.ask(), repeat, not_acknowledged);
+        assert_eq!(repeat, Err(SubmitError::TimedOut));
+        let alone = ask(&scene.waiters, scene.wish, Room::Wishes, PATIENCE, full);
+        assert_eq!(alone.await, Err(SubmitError::Overloaded));
     }
 }

@@ -1,5 +1,7 @@
 //! Commands on checkout.commands: bytes to command and back.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use platform::avro::{Datum, DecodeError, Encoder, Registry, RegistryError};
 use schemas::Record as _;
 use schemas::checkout as record;
@@ -78,13 +80,25 @@ pub enum CommandError {
     /// Another record.
     #[error("{0} is no command")]
     Unknown(&'static str),
+    /// Bytes on which reading broke.
+    #[error("reading it panicked")]
+    Panicked,
     /// A record without a payload.
     #[error("a tombstone is no command")]
     Tombstone,
 }
 
-/// Reads a command.
+/// Reads a command. The bytes are anybody's: a panic on them would end the process, and its successor's, for they stay
+/// where they are.
 pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
+    guarded(|| read(datum))
+}
+
+fn guarded(read: impl FnOnce() -> Result<Command, CommandError>) -> Result<Command, CommandError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(CommandError::Panicked))
+}
+
+fn read(datum: &Datum<'_>) -> Result<Command, CommandError> {
     let record = match datum.name() {
         record::PlaceOrder::NAME => CommandRecord::PlaceOrder(datum.read()?),
         record::StartPayment::NAME => CommandRecord::StartPayment(datum.read()?),
@@ -97,4 +111,17 @@ pub fn decode(datum: &Datum<'_>) -> Result<Command, CommandError> {
         other => return Err(CommandError::Unknown(other)),
     };
     Ok(command_in(record)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_on_which_reading_panics_are_no_command() {
+        let read = guarded(|| panic!("a length that nobody thought of"));
+        assert!(matches!(read, Err(CommandError::Panicked)));
+        let read = guarded(|| Err(CommandError::Tombstone));
+        assert!(matches!(read, Err(CommandError::Tombstone)));
+    }
 }

@@ -14,7 +14,7 @@ use crate::domain::event_book::Inventory;
 pub struct InventoryTable {
     events: Mutex<HashMap<Uuid, Arc<Inventory>>>,
     caught_up: Arc<watch::Sender<bool>>,
-    engine: Mutex<Sender<Arc<Inventory>>>,
+    engine: Sender<Arc<Inventory>>,
 }
 
 impl InventoryTable {
@@ -23,23 +23,22 @@ impl InventoryTable {
         Self {
             events: Mutex::default(),
             caught_up: Arc::default(),
-            engine: Mutex::new(engine),
+            engine,
         }
     }
 
     /// Takes an inventory, unless a newer one is known: the topic may be read again.
     pub fn put(&self, inventory: Inventory) {
         let inventory = Arc::new(inventory);
-        let known = self.get(inventory.event_id);
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = events.get(&inventory.event_id);
         if known.is_some_and(|known| known.version >= inventory.version) {
             return;
         }
-        // The engine first: whoever sees the event in the table may send a command at once.
-        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under one lock, in this order: an engine that is told passes over what is not its own, and finds it here when
+        // the partition comes to it; and whoever sees the event here may send a command at once.
         // No engine any more: the process is stopping.
-        let _ = engine.send(Arc::clone(&inventory));
-        drop(engine);
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.engine.send(Arc::clone(&inventory));
         events.insert(inventory.event_id, inventory);
     }
 
@@ -67,5 +66,42 @@ impl InventoryTable {
             .filter(|inventory| wanted(inventory.event_id))
             .cloned()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::money::Currency;
+
+    use super::*;
+    use crate::domain::event_book::SaleStatus;
+
+    #[test]
+    fn whoever_is_told_of_an_inventory_finds_it_in_the_table() {
+        const VERSIONS: i64 = 20_000;
+        let (engine, told) = std::sync::mpsc::channel();
+        let table = Arc::new(InventoryTable::new(engine));
+        let writer = Arc::clone(&table);
+        let writing = std::thread::spawn(move || {
+            for version in 1..=VERSIONS {
+                writer.put(Inventory {
+                    event_id: Uuid::nil(),
+                    version,
+                    status: SaleStatus::Published,
+                    organizer_id: Uuid::nil(),
+                    currency: Currency::EUR,
+                    ticket_types: Vec::new(),
+                    attendance_releases_seat: false,
+                });
+            }
+        });
+        for expected in 1..=VERSIONS {
+            let heard = told.recv().expect("one message each").version;
+            assert_eq!(heard, expected);
+            let found = table.all(|_| true);
+            let found = found.first().map(|inventory| inventory.version);
+            assert!(found >= Some(heard), "{found:?} in the table, {heard} told");
+        }
+        writing.join().expect("written");
     }
 }

@@ -1,12 +1,14 @@
 //! Taking partitions over: read what the last owner wrote, and be sure that it is all.
 
 mod reading;
+#[cfg(test)]
+mod round_trip;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use platform::avro::{Registry, RegistryError};
+use platform::avro::{Datum, DecodeError, Registry, RegistryError};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -23,7 +25,7 @@ use super::projector::{Projection, fact_of};
 use crate::domain::fact::Fact;
 use crate::planted::{Bug, planted};
 pub use reading::Damage;
-use reading::Reading;
+use reading::{Reading, judge};
 
 /// Longer than this and the state is read again: its tombstones live 60 s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +44,9 @@ pub enum TakeoverError {
     /// The registry is away.
     #[error("take over: {0}")]
     Registry(#[from] RegistryError),
+    /// The registry does not know what a record was written with. It does some time: whoever wrote it had registered it.
+    #[error("take over: schema id {0} is unknown to the registry")]
+    UnknownSchema(u32),
     /// It took too long.
     #[error("take over: state not read within {} s", PATIENCE.as_secs())]
     TooSlow,
@@ -161,10 +166,7 @@ impl Takeover {
         )
     }
 
-    fn open<'a>(
-        &self,
-        payload: &'a [u8],
-    ) -> Result<Result<platform::avro::Datum<'a>, platform::avro::DecodeError>, RegistryError> {
+    fn open<'a>(&self, payload: &'a [u8]) -> Result<Result<Datum<'a>, DecodeError>, RegistryError> {
         match self.registry.open_known(payload) {
             Some(opened) => Ok(opened),
             None => self.runtime.block_on(self.registry.open(payload)),
@@ -222,6 +224,10 @@ impl Takeover {
                 };
                 match self.open(payload)? {
                     Ok(datum) => tail.facts.extend(fact_of(&datum)),
+                    // Passed over, its row would be missing for ever.
+                    Err(DecodeError::UnknownSchema(id)) => {
+                        return Err(TakeoverError::UnknownSchema(id));
+                    }
                     Err(error) => tracing::error!(
                         topic,
                         partition = message.partition(),
@@ -276,7 +282,7 @@ impl Takeover {
     ) -> Result<Result<Partition, Damage>, TakeoverError> {
         let topic = topics::CHECKOUT_COMMANDS.name;
         let (first, _) = consumer.fetch_watermarks(topic, id, CALL_TIMEOUT)?;
-        Ok(reading.finish(id, first))
+        judge(reading.finish(id, first))
     }
 }
 

@@ -47,8 +47,9 @@ pub enum Reply {
 pub enum Room {
     /// What people want: [`MAX_WAITING`] places.
     Wishes,
-    /// What tells of money that was taken or given back. It is never turned away: there is not more of it than of payments
-    /// that were let in and of what the jobs ask for at once, and a flood of orders must not keep a paid one from its tickets.
+    /// What tells of money that was taken or given back. It is never turned away: not more of it is under way than payments
+    /// that were let in and what the jobs ask for at once, and a flood of orders must not keep a paid one from its tickets.
+    /// Those whose answer got lost are swept as the others come.
     Money,
 }
 
@@ -69,10 +70,39 @@ impl Room {
 
 type Waiting = HashMap<Wish, Vec<oneshot::Sender<Reply>>>;
 
-#[derive(Default)]
+/// A room for money of fewer is not swept.
+const SWEPT_FROM: usize = 64;
+
 struct Rooms {
     wishes: Waiting,
     money: Waiting,
+    /// So many in the room for money, and those that gave up go: twice as many as the last sweep left. A sweep costs as
+    /// much as came in since the one before.
+    money_swept_at: usize,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            wishes: Waiting::default(),
+            money: Waiting::default(),
+            money_swept_at: SWEPT_FROM,
+        }
+    }
+}
+
+impl Rooms {
+    fn of(&mut self, room: Room) -> &mut Waiting {
+        match room {
+            Room::Wishes => &mut self.wishes,
+            Room::Money => &mut self.money,
+        }
+    }
+}
+
+/// Removes what nobody waits for any more.
+fn sweep(waiting: &mut Waiting) {
+    waiting.retain(|_, senders| senders.iter().any(|sender| !sender.is_closed()));
 }
 
 /// Every waiting request.
@@ -96,10 +126,7 @@ impl Waiters {
     pub fn wait(&self, wish: Wish, room: Room) -> Place {
         let (sender, receiver) = oneshot::channel();
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = match room {
-            Room::Wishes => &mut rooms.wishes,
-            Room::Money => &mut rooms.money,
-        };
+        let waiting = rooms.of(room);
         if let Some(others) = waiting.get_mut(&wish) {
             // Those that gave up leave their end closed. Where all of them did, nobody knows what became of their command,
             // or of its answer: it is sent again, for it has one effect however often it comes.
@@ -112,13 +139,22 @@ impl Waiters {
                 Place::Joined(receiver)
             };
         }
-        if room == Room::Wishes && waiting.len() >= MAX_WAITING {
-            waiting.retain(|_, senders| senders.iter().any(|sender| !sender.is_closed()));
-            if waiting.len() >= MAX_WAITING {
-                return Place::Full;
+        let rooms = &mut *rooms;
+        match room {
+            Room::Wishes if rooms.wishes.len() >= MAX_WAITING => {
+                sweep(&mut rooms.wishes);
+                if rooms.wishes.len() >= MAX_WAITING {
+                    return Place::Full;
+                }
             }
+            // A reply of another instance can get lost, and nobody asks again for a payment that was settled.
+            Room::Money if rooms.money.len() >= rooms.money_swept_at => {
+                sweep(&mut rooms.money);
+                rooms.money_swept_at = SWEPT_FROM.max(2 * rooms.money.len());
+            }
+            Room::Wishes | Room::Money => {}
         }
-        waiting.insert(wish, vec![sender]);
+        rooms.of(room).insert(wish, vec![sender]);
         Place::First(receiver)
     }
 
@@ -201,6 +237,35 @@ mod tests {
         };
         waiters.answer(&money, &Reply::NotAcknowledged);
         assert!(of_money.try_recv().is_ok());
+    }
+
+    #[test]
+    fn money_whose_answer_got_lost_does_not_pile_up() {
+        let waiters = Waiters::default();
+        let in_the_room = || {
+            let rooms = waiters.rooms.lock().expect("nobody panicked");
+            rooms.money.len()
+        };
+        let waits = wish();
+        let Place::First(mut answer) = waiters.wait(waits, Room::Money) else {
+            panic!("the first");
+        };
+        for _ in 0..100 * SWEPT_FROM {
+            drop(waiters.wait(wish(), Room::Money));
+            assert!(in_the_room() <= SWEPT_FROM + 1);
+        }
+        waiters.answer(&waits, &Reply::NotAcknowledged);
+        assert!(answer.try_recv().is_ok(), "who still waits is told");
+        // Many that wait for good reason are not looked through for each that comes.
+        let many: Vec<_> = (0..3 * SWEPT_FROM)
+            .map(|_| waiters.wait(wish(), Room::Money))
+            .collect();
+        assert!(in_the_room() >= many.len());
+        drop(many);
+        for _ in 0..4 * SWEPT_FROM {
+            drop(waiters.wait(wish(), Room::Money));
+        }
+        assert!(in_the_room() <= 3 * SWEPT_FROM, "{}", in_the_room());
     }
 
     #[test]

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use platform::avro::{DecodeError, Registry};
 use platform::kafka::consumer::{self, ConsumerSpec, Handler};
 use platform::kafka::table::{TableRecord, read_table};
+use platform::parts::Parts;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
 /// Follows a table topic that is partitioned by event until `stop`, handing its records to `take`.
 pub fn spawn_table(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Parts,
     config: &Config,
     registry: &Registry,
     topic: &'static str,
@@ -27,18 +27,15 @@ pub fn spawn_table(
     stop: CancellationToken,
 ) {
     let (kafka, registry) = (config.kafka.clone(), registry.clone());
-    tasks.spawn(async move {
+    tasks.try_spawn(topic, async move {
         let partitions = kafka.event_partitions;
-        let read = read_table(&kafka, &registry, topic, partitions, take, &caught_up, stop);
-        if let Err(error) = read.await {
-            tracing::error!(error = ?error, topic, "table not read");
-        }
+        read_table(&kafka, &registry, topic, partitions, take, &caught_up, stop).await
     });
 }
 
 /// Reads topics as a group until `stop`, handing each record to `handler`.
 pub fn spawn_consumer(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Parts,
     config: &Config,
     registry: &Registry,
     spec: ConsumerSpec,
@@ -46,11 +43,7 @@ pub fn spawn_consumer(
     stop: CancellationToken,
 ) {
     let (kafka, registry) = (config.kafka.clone(), registry.clone());
-    let group = spec.group.clone();
-    tasks.spawn(async move {
-        let read = consumer::run(&kafka, &registry, spec, Arc::new(handler), stop);
-        if let Err(error) = read.await {
-            tracing::error!(error = ?error, group, "topics not read");
-        }
+    tasks.try_spawn(spec.group.clone(), async move {
+        consumer::run(&kafka, &registry, spec, Arc::new(handler), stop).await
     });
 }

@@ -51,7 +51,7 @@ pub struct CommandEffect {
 }
 
 /// Everything the box office knows of one partition.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Books {
     events: HashMap<Uuid, EventBook>,
     holds: HashMap<Uuid, Hold>,
@@ -67,7 +67,7 @@ pub struct Books {
 }
 
 /// What a batch changes. `None` is a removal. The last value per key is what gets published.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Event books.
     pub events: HashMap<Uuid, EventBook>,

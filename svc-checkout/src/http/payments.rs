@@ -22,7 +22,8 @@ use crate::domain::command::{Answer, Command, Refusal, StartPayment};
 use crate::domain::order::{Order, Status};
 use crate::payment::{CashierError, Charge, ChargeEnd, Method};
 
-/// A charge whose answer got lost is waited for this long.
+/// The end of a charge is waited for this long, whoever keeps it from us: the gateway waits for it too, and for the
+/// StartPayment before it.
 const PENDING_PATIENCE: Duration = Duration::from_secs(10);
 const PENDING_LOOK: Duration = Duration::from_millis(200);
 /// And the provider is asked this often while it says neither yes nor no; it counts our questions.
@@ -146,8 +147,11 @@ pub async fn pay(
                 amount: order.total,
                 method,
             };
-            let paid = charge_order(&app, &order, &charge).await?;
-            return answer_new(&app, &paid).await;
+            let charged = Box::pin(async {
+                let paid = charge_order(&app, &order, &charge).await?;
+                answer_new(&app, &paid).await
+            });
+            return in_time(PENDING_PATIENCE, charged).await;
         }
         Ok(Answer::PaymentDeclined { .. }) => return Err(declined()),
         // The same request had its effect, and the order has moved on since.
@@ -168,6 +172,15 @@ pub async fn pay(
 
 fn declined() -> Problem {
     Problem::new(Code::PaymentDeclined).detail("the card was declined; no money was taken")
+}
+
+/// What has no end in time has one later. A charge that is dropped here is one whose answer got lost: a job settles it.
+async fn in_time<T>(
+    patience: Duration,
+    end: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let ended = timeout(patience, end).await;
+    ended.unwrap_or_else(|_| Err(refusals::pending()))
 }
 
 async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
@@ -248,5 +261,22 @@ async fn ended(app: &App, order_id: Uuid, payment_id: Uuid) -> Result<Order, Pro
         Ok(Some(ChargeEnd::Declined)) => Err(declined()),
         Ok(_) => Err(refusals::not_payable(order.status).unwrap_or_else(refusals::pending)),
         Err(error) => Err(refusals::pending().cause(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_charge_without_an_end_in_time_is_pending() {
+        let patience = Duration::from_millis(20);
+        let pending = in_time(patience, std::future::pending::<Result<(), Problem>>()).await;
+        let problem = pending.expect_err("it has no end");
+        assert_eq!(problem.code(), Code::PaymentPending);
+        assert!(in_time(patience, async { Ok(()) }).await.is_ok());
+        let declined = in_time(patience, async { Err::<(), _>(declined()) }).await;
+        let problem = declined.expect_err("declined");
+        assert_eq!(problem.code(), Code::PaymentDeclined);
     }
 }

@@ -21,6 +21,8 @@ const MAX_EXPIRIES: usize = 2000;
 /// Holds that one batch cancels with their event, at most. An event may have 100,000 of them: all in one transaction
 /// would keep everybody's commands waiting, and its records would outgrow what a producer holds.
 const MAX_STRANDED: usize = 2000;
+/// What [`Damage::Panicked`] says of a rule.
+const APPLYING: &str = "applying its time or its inventory";
 
 /// One record of checkout.commands.
 pub(super) struct Incoming {
@@ -101,7 +103,7 @@ pub(super) fn decide_partition(
                 poison.insert(offset);
             }
             // Nobody can say what to leave out.
-            Err(Panicked::BeforeCommands) => return Err(Damage::Panicked),
+            Err(Panicked::BeforeCommands) => return Err(Damage::Panicked(APPLYING)),
         }
     }
 }
@@ -342,6 +344,33 @@ mod tests {
         let book = &decided.changes.events[&EVENT].ticket_types[0];
         assert_eq!((book.held, book.sold), (2, 0));
         assert_eq!(decided.changes.effects.len(), 2);
+    }
+
+    #[test]
+    fn a_hold_on_which_time_panics_stops_its_partition() {
+        let mut partition = Partition::default();
+        let first = order(0);
+        turn(
+            &mut partition,
+            &[&first],
+            &[inventory(1, SaleStatus::Published)],
+        );
+        // Nobody can count down from there: as if a record of the state was wrong.
+        let mut book = partition.books.events().next().expect("opened").clone();
+        book.ticket_types[0].held = i64::MIN;
+        let mut wrong = Changes::default();
+        wrong.events.insert(EVENT, book);
+        partition.books.merge(wrong);
+
+        let decide = |clock| decide_partition(&partition, &[], &[], RULES, clock);
+        assert!(decide(NOW).is_ok_and(|decided| decided.is_empty(&partition)));
+        let due = decide(NOW + RULES.hold_for + RULES.hold_for);
+        assert!(matches!(due, Err(Damage::Panicked(APPLYING))));
+        // A command more or less changes nothing: there is nothing that could be left out.
+        let late = order(1);
+        let clock = NOW + RULES.hold_for + RULES.hold_for;
+        let with_command = decide_partition(&partition, &[&late], &[], RULES, clock);
+        assert!(matches!(with_command, Err(Damage::Panicked(APPLYING))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Deciding a batch and committing it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use platform::clock::Timestamp;
@@ -21,6 +22,8 @@ use crate::planted::{Bug, planted};
 /// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
 /// Below max.poll.interval.ms, together with a call that takes long.
 const ABORTS_FOR: Duration = Duration::from_secs(4);
+/// What [`Damage::Panicked`] says of a record that does not fit its schema.
+const WRITING: &str = "writing its records";
 
 impl Incarnation<'_> {
     /// Decides and commits; after an abort the same batch again, less what was lost meanwhile. What the group says
@@ -43,14 +46,16 @@ impl Incarnation<'_> {
                 return Ok(());
             }
             let group = self.group()?;
-            let (decided, damaged) = self.decide(&batch, revoked);
+            let (mut decided, mut damaged) = self.decide(&batch, revoked);
+            let writes = write_each(&mut decided, &mut damaged, |id, part| {
+                self.writes(id, part, revoked)
+            });
             for (id, damage) in damaged {
                 self.stop_partition(id, &damage)?;
             }
             if decided.is_empty() {
                 return Ok(());
             }
-            let writes = self.writes(&decided, revoked);
             if planted(Bug::AnswerBeforeCommit) {
                 return self.answer_and_commit(decided, &group, &writes);
             }
@@ -134,43 +139,29 @@ impl Incarnation<'_> {
         (all, damaged)
     }
 
-    pub(super) fn writes(
-        &self,
-        decided: &BTreeMap<i32, Decided>,
-        revoked: &BTreeSet<i32>,
-    ) -> BTreeMap<i32, Writes> {
+    fn writes(&self, id: i32, part: &Decided, revoked: &BTreeSet<i32>) -> Writes {
         let changelog = &self.engine.changelog;
-        decided
-            .iter()
-            .map(|(&id, part)| {
-                let mut outputs = Vec::new();
-                for settled in &part.settled {
-                    let traceparent = settled.traceparent.as_deref();
-                    let facts = settled.facts.iter();
-                    outputs.extend(facts.map(|fact| changelog.fact(fact, traceparent)));
-                }
-                let batch_key = self.commands_key(id);
-                outputs.extend(changelog.changes(&part.changes, &batch_key, part.now));
-                outputs.extend(part.forgotten.iter().cloned().map(Changelog::forget));
-                outputs.extend(part.dead.iter().map(|dead| {
-                    let place = (id, dead.offset);
-                    changelog.dead_letter(
-                        place,
-                        dead.payload.clone(),
-                        dead.reason.clone(),
-                        part.now,
-                    )
-                }));
-                let owner = if revoked.contains(&id) {
-                    ""
-                } else {
-                    &self.owner
-                };
-                outputs.push(changelog.position(owner, part.position, part.now));
-                let position = part.position;
-                (id, Writes { outputs, position })
-            })
-            .collect()
+        let mut outputs = Vec::new();
+        for settled in &part.settled {
+            let traceparent = settled.traceparent.as_deref();
+            let facts = settled.facts.iter();
+            outputs.extend(facts.map(|fact| changelog.fact(fact, traceparent)));
+        }
+        let batch_key = self.commands_key(id);
+        outputs.extend(changelog.changes(&part.changes, &batch_key, part.now));
+        outputs.extend(part.forgotten.iter().cloned().map(Changelog::forget));
+        outputs.extend(part.dead.iter().map(|dead| {
+            let place = (id, dead.offset);
+            changelog.dead_letter(place, dead.payload.clone(), dead.reason.clone(), part.now)
+        }));
+        let owner = if revoked.contains(&id) {
+            ""
+        } else {
+            &self.owner
+        };
+        outputs.push(changelog.position(owner, part.position, part.now));
+        let position = part.position;
+        Writes { outputs, position }
     }
 
     /// Names a batch by its first offset: unique, since a batch with effects moves the position.
@@ -226,5 +217,60 @@ impl Incarnation<'_> {
         // There is room: `await_projector` leaves a reserve, and nobody else sends. A closed channel
         // means that the process is stopping; the rows are written by the next owner.
         let _ = self.engine.committed.blocking_send(committed);
+    }
+}
+
+/// The records of each partition. Where writing them panics the partition is damaged, and no longer among `decided`: the
+/// others go on, and a restart would find the same.
+fn write_each(
+    decided: &mut BTreeMap<i32, Decided>,
+    damaged: &mut Vec<(i32, Damage)>,
+    write: impl Fn(i32, &Decided) -> Writes,
+) -> BTreeMap<i32, Writes> {
+    let mut writes = BTreeMap::new();
+    decided.retain(
+        |&id, part| match catch_unwind(AssertUnwindSafe(|| write(id, part))) {
+            Ok(written) => {
+                writes.insert(id, written);
+                true
+            }
+            Err(_) => {
+                damaged.push((id, Damage::Panicked(WRITING)));
+                false
+            }
+        },
+    );
+    writes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::books::Changes;
+
+    #[test]
+    fn a_partition_whose_records_cannot_be_written_stops_alone() {
+        let decided = |position| Decided {
+            changes: Changes::default(),
+            settled: Vec::new(),
+            dead: Vec::new(),
+            forgotten: Vec::new(),
+            position,
+            now: Timestamp::from_seconds(1),
+        };
+        let mut all = BTreeMap::from([(3, decided(30)), (4, decided(40)), (5, decided(50))]);
+        let mut damaged = vec![(1, Damage::Panicked("earlier"))];
+        let writes = write_each(&mut all, &mut damaged, |id, part| {
+            assert_ne!(id, 4, "no record fits this one");
+            let (outputs, position) = (Vec::new(), part.position);
+            Writes { outputs, position }
+        });
+        let positions: Vec<_> = writes.iter().map(|(id, w)| (*id, w.position)).collect();
+        assert_eq!(positions, [(3, 30), (5, 50)]);
+        assert!(all.keys().eq(writes.keys()));
+        assert!(matches!(
+            damaged[..],
+            [(1, _), (4, Damage::Panicked(WRITING))]
+        ));
     }
 }

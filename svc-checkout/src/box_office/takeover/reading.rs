@@ -6,6 +6,7 @@ use platform::avro::{Datum, DecodeError};
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
+use super::TakeoverError;
 use crate::box_office::partition::{Partition, RememberedBatch};
 use crate::box_office::state_records::{self as state, Entity, Key, StateError};
 use crate::domain::books::{Changes, CommandEffect};
@@ -14,7 +15,7 @@ use crate::domain::books::{Changes, CommandEffect};
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The newest record of a key cannot be read. A readable one of the same key, or a tombstone where there is nothing
-    /// to say, mends it.
+    /// to say, mends it, also of a key that this version does not know.
     #[error("record {key:?} at offset {offset} of checkout.state: {source}")]
     State {
         /// Key of the record.
@@ -33,8 +34,22 @@ pub enum Damage {
         first: i64,
     },
     /// Rules broke on what is in it.
-    #[error("its time or its inventory could not be applied: a rule panicked")]
-    Panicked,
+    #[error("{0}: it panicked")]
+    Panicked(&'static str),
+}
+
+/// Whether a partition can be taken over, ever. A schema that the registry does not know may be there in a moment: it
+/// has come up empty, is behind, or is being replaced. Then everybody tries again.
+pub(super) fn judge(
+    finished: Result<Partition, Damage>,
+) -> Result<Result<Partition, Damage>, TakeoverError> {
+    match finished {
+        Err(Damage::State {
+            source: StateError::Decode(DecodeError::UnknownSchema(id)),
+            ..
+        }) => Err(TakeoverError::UnknownSchema(id)),
+        finished => Ok(finished),
+    }
 }
 
 /// What was read of one partition so far.
@@ -62,7 +77,13 @@ impl Reading {
     ) {
         self.next_offset = offset + 1;
         let taken = match opened {
-            None => state::parse_key(key).map(|parsed| self.remove(parsed)),
+            None => {
+                // Whatever a key that only a newer version knows has stood for, it does no more.
+                if let Ok(known) = state::parse_key(key) {
+                    self.remove(known);
+                }
+                Ok(())
+            }
             Some(opened) => opened
                 .map_err(StateError::from)
                 .and_then(|datum| state::entity_in(&datum))
@@ -184,19 +205,40 @@ mod tests {
     #[test]
     fn the_last_record_of_a_key_is_the_one_that_must_be_readable() {
         let hold = format!("hold/{}", Uuid::from_u128(1));
+        let not_framed = || Some(Err(DecodeError::NotFramed));
         let mut reading = Reading::default();
-        reading.take(&hold, 5, Some(Err(DecodeError::NotFramed)));
-        reading.take("no such key", 6, None);
+        reading.take(&hold, 5, not_framed());
+        reading.take("no such key", 6, not_framed());
         reading.take(&hold, 7, None);
         assert_eq!(reading.next_offset, 8);
         match reading.finish(0, 0) {
             Err(Damage::State { key, offset: 6, .. }) => assert_eq!(key, "no such key"),
             other => panic!("{:?}", other.map(|partition| partition.position)),
         }
+    }
 
-        let mut mended = Reading::default();
-        mended.take(&hold, 5, Some(Err(DecodeError::NotFramed)));
-        mended.take(&hold, 7, None);
-        assert!(mended.finish(0, 0).is_ok());
+    #[test]
+    fn a_tombstone_mends_every_key_also_one_that_nobody_knows() {
+        let hold = format!("hold/{}", Uuid::from_u128(1));
+        for key in [hold.as_str(), "no such key"] {
+            let mut mended = Reading::default();
+            mended.take(key, 5, Some(Err(DecodeError::NotFramed)));
+            mended.take(key, 7, None);
+            assert!(mended.finish(0, 0).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_the_registry_does_not_know_yet_is_tried_again() {
+        let hold = format!("hold/{}", Uuid::from_u128(1));
+        let read = |error| {
+            let mut reading = Reading::default();
+            reading.take(&hold, 5, Some(Err(error)));
+            judge(reading.finish(0, 0))
+        };
+        let unknown = read(DecodeError::UnknownSchema(77));
+        assert!(matches!(unknown, Err(TakeoverError::UnknownSchema(77))));
+        let damaged = read(DecodeError::NotFramed);
+        assert!(matches!(damaged, Ok(Err(Damage::State { .. }))));
     }
 }

@@ -13,7 +13,7 @@ mod settle_payment;
 mod settle_refund;
 mod start_payment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

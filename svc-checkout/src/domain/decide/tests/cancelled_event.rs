@@ -55,7 +55,7 @@ fn many_holds_end_over_several_batches() {
     hall.apply(&cancelled(2, 10, 10));
     assert_eq!(cancellations(&hall.facts).len(), STRANDED_PER_BATCH);
     // The books as another owner would read them: what is left to do follows from them.
-    let changes = crate::domain::books::Changes {
+    let changes = Changes {
         events: hall.books.events().map(|b| (b.id, b.clone())).collect(),
         holds: hall
             .books

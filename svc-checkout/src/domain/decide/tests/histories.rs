@@ -5,143 +5,82 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::releases::{judge_buyers, judge_releases};
+use super::steps::{Step, Then, history};
 use super::vouchers::{offer, wish};
 use super::witness::Witness;
 use super::*;
 use crate::domain::command::SettleRefund;
 use crate::domain::order::{payment_id, ticket_id};
 
-/// One step of a random history.
-#[derive(Debug, Clone)]
-enum Step {
-    Place {
-        key: u8,
-        buyer: u8,
-        general: i64,
-        vip: i64,
-        voucher: bool,
-    },
-    /// The organizer puts somebody on the list.
-    Guest {
-        key: u8,
-        vip: bool,
-    },
-    Start {
-        key: u8,
-        order: usize,
-    },
-    Settle {
-        order: usize,
-        attempt: u32,
-        paid: bool,
-    },
-    Refund {
-        order: usize,
-        attempt: u32,
-    },
-    Cancel {
-        key: u8,
-        order: usize,
-    },
-    /// With the row as it is, or as it was when the order was paid.
-    TakeBack {
-        key: u8,
-        order: usize,
-        stale: bool,
-    },
-    /// Likewise, one ticket.
-    Release {
-        key: u8,
-        order: usize,
-        place: i64,
-        stale: bool,
-    },
-    /// The event takes seats back, or no longer.
-    TakesBack {
-        seats: bool,
-    },
-    Wait {
-        seconds: u64,
-    },
-    Raise {
-        general: i64,
-    },
-    /// The voucher can be had so often.
-    Terms {
-        max_uses: i64,
-    },
-    /// The catalog asks to sell so much less, and then writes that down, gives up, or is never heard of again.
-    Lower {
-        general: i64,
-        then: Then,
-    },
-    /// The event is called off, for good.
-    CallOff,
+/// What a history has come to: the books, and what was committed on the way there.
+pub(crate) struct Played {
+    pub(crate) books: Books,
+    pub(crate) committed: Vec<Changes>,
 }
 
-/// What becomes of a grant.
-#[derive(Debug, Clone, Copy)]
-enum Then {
-    Written,
-    GivenUp,
-    /// The next change of the event comes by and lifts it.
-    Left,
+/// What must hold when a batch is committed.
+struct Judge {
+    /// Facts that were looked at.
+    seen: usize,
+    quantity: i64,
+    granted: Option<i64>,
+    called_off: bool,
+    takes_back: bool,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (any::<u8>(), 0..6_u8, 0..4_i64, 0..3_i64, any::<bool>()).prop_map(
-            |(key, buyer, general, vip, voucher)| Step::Place { key, buyer, general, vip, voucher }
-        ),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(key, vip)| Step::Guest { key, vip }),
-        3 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Start { key, order }),
-        4 => (0..20_usize, 1..4_u32, any::<bool>())
-            .prop_map(|(order, attempt, paid)| Step::Settle { order, attempt, paid }),
-        1 => (0..20_usize, 1..4_u32).prop_map(|(order, attempt)| Step::Refund { order, attempt }),
-        1 => (any::<u8>(), 0..20_usize).prop_map(|(key, order)| Step::Cancel { key, order }),
-        2 => (any::<u8>(), 0..20_usize, any::<bool>())
-            .prop_map(|(key, order, stale)| Step::TakeBack { key, order, stale }),
-        3 => (any::<u8>(), 0..20_usize, 1..5_i64, any::<bool>())
-            .prop_map(|(key, order, place, stale)| Step::Release { key, order, place, stale }),
-        1 => any::<bool>().prop_map(|seats| Step::TakesBack { seats }),
-        2 => (1..900_u64).prop_map(|seconds| Step::Wait { seconds }),
-        1 => (0..10_i64).prop_map(|general| Step::Raise { general }),
-        1 => (0..6_i64).prop_map(|max_uses| Step::Terms { max_uses }),
-        1 => (1..8_i64, prop_oneof![Just(Then::Written), Just(Then::GivenUp), Just(Then::Left)])
-            .prop_map(|(general, then)| Step::Lower { general, then }),
-        // Seldom: most histories have some steps before it, and some never come to it.
-        1 => proptest::bool::weighted(0.3).prop_map(|off| match off {
-            true => Step::CallOff,
-            false => Step::Wait { seconds: 1 },
-        }),
-    ]
-}
+impl Judge {
+    fn offered(&self, version: i64) -> Inventory {
+        let offered = match self.called_off {
+            true => cancelled(version, self.quantity, 5),
+            false => inventory(version, self.quantity, 5),
+        };
+        Inventory {
+            attendance_releases_seat: self.takes_back,
+            ..offered
+        }
+    }
 
-fn offered(version: i64, general: i64, called_off: bool, takes_back: bool) -> Inventory {
-    let offered = match called_off {
-        true => cancelled(version, general, 5),
-        false => inventory(version, general, 5),
-    };
-    Inventory {
-        attendance_releases_seat: takes_back,
-        ..offered
+    /// Commits the open batch, of which the tables and everybody else learn now.
+    fn close(&mut self, hall: &mut Hall, witness: &mut Witness, index: usize) {
+        hall.commit();
+        let facts = hall.facts[self.seen..].to_vec();
+        self.seen = hall.facts.len();
+        witness.see(&facts);
+        judge(hall, witness, index);
+        let (held, sold, _) = hall.stock(GENERAL);
+        let most = self.granted.unwrap_or(self.quantity);
+        assert!(held + sold <= most, "{held} held and {sold} sold of {most}");
+        if self.called_off {
+            let sells = |fact: &Fact| matches!(fact, Fact::Reserved(_) | Fact::Confirmed(_));
+            assert!(!facts.iter().any(sells), "sold when it was off: {facts:?}");
+        }
+        if self.called_off || !self.takes_back {
+            let gives_back = |fact: &Fact| matches!(fact, Fact::Released(_));
+            assert!(!facts.iter().any(gives_back), "kept: {facts:?}");
+        }
     }
 }
 
-fn play(steps: &[Step]) {
+pub(crate) fn play(steps: &[(Step, bool)]) -> Played {
     let mut hall = Hall::open(12, 5);
+    hall.keeps_desk_open = true;
     let mut witness = Witness::default();
     let mut version = 2;
-    let mut quantity = 12;
-    let mut called_off = false;
-    let mut takes_back = true;
-    hall.apply(&offered(2, 12, called_off, takes_back));
-    let mut granted = None;
+    let mut now = Judge {
+        seen: 0,
+        quantity: 12,
+        granted: None,
+        called_off: false,
+        takes_back: true,
+    };
+    hall.apply(&now.offered(version));
     let mut terms = offer(Reduction::Percent(30), 2);
-    let mut seen = 0;
-    for (index, step) in steps.iter().enumerate() {
-        // Every step is a batch, which first cancels some of what its event has left behind.
-        hall.turn();
+    for (index, (step, same_desk)) in steps.iter().enumerate() {
+        if !same_desk || step.begins_a_batch() {
+            now.close(&mut hall, &mut witness, index);
+            // The next batch first cancels some of what its event has left behind.
+            hall.turn();
+        }
         match step {
             Step::Place {
                 key,
@@ -196,16 +135,20 @@ fn play(steps: &[Step]) {
                 }
                 // The provider's word is final: what was captured stays captured.
                 let paid = *paid || witness.captured.contains_key(&payment);
-                let outcome = if paid {
-                    witness.captured.insert(payment, order.total);
-                    PaymentOutcome::Paid
-                } else {
-                    PaymentOutcome::Declined
+                let outcome = match paid {
+                    true => PaymentOutcome::Paid,
+                    false => PaymentOutcome::Declined,
                 };
                 if hall.settle(&order, payment, outcome, None) == Err(Refusal::SeeRow) {
+                    // Who asks again looks until the row is there.
+                    now.close(&mut hall, &mut witness, index);
                     let row = witness.row(&order);
                     hall.settle(&order, payment, outcome, row)
                         .expect("a true row is enough");
+                }
+                // Until it is settled its money is on its way.
+                if paid {
+                    witness.captured.insert(payment, order.total);
                 }
             }
             Step::Refund { order, attempt } => {
@@ -254,59 +197,48 @@ fn play(steps: &[Step]) {
             }
             Step::TakesBack { seats } => {
                 version += 1;
-                takes_back = *seats;
-                granted = None;
-                hall.apply(&offered(version, quantity, called_off, takes_back));
+                now.takes_back = *seats;
+                now.granted = None;
+                hall.apply(&now.offered(version));
             }
             Step::Wait { seconds } => hall.wait(Duration::from_secs(*seconds)),
             Step::Terms { max_uses } => terms.max_uses = *max_uses,
             Step::Raise { general } => {
                 version += 1;
-                quantity += general;
-                granted = None;
-                hall.apply(&offered(version, quantity, called_off, takes_back));
+                now.quantity += general;
+                now.granted = None;
+                hall.apply(&now.offered(version));
             }
             Step::Lower { general, then } => {
-                let wanted = (quantity - general).max(0);
+                let wanted = (now.quantity - general).max(0);
                 if hall.lower(version + 1, &[(GENERAL, wanted)]).is_ok() {
                     if matches!(then, Then::Written) {
-                        quantity = wanted;
+                        now.quantity = wanted;
                     }
-                    granted = matches!(then, Then::Left).then_some(wanted);
-                    if granted.is_none() {
+                    now.granted = matches!(then, Then::Left).then_some(wanted);
+                    if now.granted.is_none() {
                         version += 1;
-                        hall.apply(&offered(version, quantity, called_off, takes_back));
+                        hall.apply(&now.offered(version));
                     }
                 }
             }
             Step::CallOff => {
                 version += 1;
-                called_off = true;
-                granted = None;
-                hall.apply(&offered(version, quantity, called_off, takes_back));
+                now.called_off = true;
+                now.granted = None;
+                hall.apply(&now.offered(version));
             }
         }
-        // With those of steps that came to nothing, of which the event's end may have made facts all the same.
-        let facts = hall.facts[seen..].to_vec();
-        seen = hall.facts.len();
-        witness.see(&facts);
-        judge(&hall, &witness, index);
-        let (held, sold, _) = hall.stock(GENERAL);
-        let most = granted.unwrap_or(quantity);
-        assert!(held + sold <= most, "{held} held and {sold} sold of {most}");
-        if called_off {
-            let sells = |fact: &Fact| matches!(fact, Fact::Reserved(_) | Fact::Confirmed(_));
-            assert!(!facts.iter().any(sells), "sold when it was off: {facts:?}");
-        }
-        if called_off || !takes_back {
-            let gives_back = |fact: &Fact| matches!(fact, Fact::Released(_));
-            assert!(!facts.iter().any(gives_back), "kept: {facts:?}");
-        }
     }
-    witness.see(&hall.facts[seen..]);
-    if called_off {
+    now.close(&mut hall, &mut witness, steps.len());
+    hall.keeps_desk_open = false;
+    if now.called_off {
         wind_up(&mut hall, &mut witness);
         judge(&hall, &witness, steps.len());
+    }
+    Played {
+        books: hall.books,
+        committed: hall.committed,
     }
 }
 
@@ -437,7 +369,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(histories()))]
 
     #[test]
-    fn random_histories_keep_the_sums(steps in proptest::collection::vec(step(), 1..80)) {
+    fn random_histories_keep_the_sums(steps in history()) {
         play(&steps);
     }
 }

@@ -2,11 +2,12 @@
 
 mod cancelled_event;
 mod guests;
-mod histories;
+pub(crate) mod histories;
 mod limits;
 mod quantities;
 mod releases;
 mod repeats;
+pub(crate) mod steps;
 mod table;
 mod vouchers;
 mod witness;
@@ -19,7 +20,7 @@ use platform::money::{Currency, Money};
 use uuid::Uuid;
 
 use super::{Decision, apply_inventory, cancel_stranded, decide, expire_hold};
-use crate::domain::books::{Books, Desk};
+use crate::domain::books::{Books, Changes, Desk};
 use crate::domain::command::{
     Answer, CancelOrder, Command, LowerQuantities, OrderRow, PaymentOutcome, PlaceOrder,
     RefundOrder, Refusal, ReleaseTicket, SettlePayment, StartPayment,
@@ -77,11 +78,17 @@ fn cancelled(version: i64, general: i64, vip: i64) -> Inventory {
     }
 }
 
-/// A box office in memory: every step is a batch of its own.
+/// A box office in memory. Every step is a batch of its own, unless the desk is kept open.
 struct Hall {
     books: Books,
     now: Timestamp,
+    /// Of decided batches, and of the open one.
     facts: Vec<Fact>,
+    /// What the open batch has changed so far; the books do not know it yet.
+    open: Changes,
+    keeps_desk_open: bool,
+    /// What was committed, batch by batch.
+    committed: Vec<Changes>,
 }
 
 impl Hall {
@@ -90,43 +97,70 @@ impl Hall {
             books: Books::default(),
             now: Timestamp::from_seconds(1_000_000),
             facts: Vec::new(),
+            open: Changes::default(),
+            keeps_desk_open: false,
+            committed: Vec::new(),
         };
         hall.apply(&inventory(1, general, vip));
         hall
     }
 
-    fn apply(&mut self, inventory: &Inventory) -> bool {
+    /// Goes on at the desk of the open batch.
+    fn at_desk<T>(&mut self, work: impl FnOnce(&mut Desk<'_>) -> T) -> T {
         let mut desk = Desk::new(&self.books, HOLD);
-        let changed = apply_inventory(&mut desk, inventory, self.now);
-        let facts = cancel_stranded(&mut desk, STRANDED_PER_BATCH, self.now);
-        let changes = desk.changes;
-        self.books.merge(changes);
+        desk.changes = std::mem::take(&mut self.open);
+        let done = work(&mut desk);
+        self.open = desk.changes;
+        if !self.keeps_desk_open {
+            self.commit();
+        }
+        done
+    }
+
+    /// Ends the open batch.
+    fn commit(&mut self) {
+        let changes = std::mem::take(&mut self.open);
+        if !changes.is_empty() {
+            self.committed.push(changes.clone());
+            self.books.merge(changes);
+        }
+    }
+
+    /// A batch begins with inventory.
+    fn apply(&mut self, inventory: &Inventory) -> bool {
+        self.commit();
+        let now = self.now;
+        let (changed, facts) = self.at_desk(|desk| {
+            let changed = apply_inventory(desk, inventory, now);
+            (changed, cancel_stranded(desk, STRANDED_PER_BATCH, now))
+        });
         self.facts.extend(facts);
         changed
     }
 
-    /// A batch without inventory and commands; returns how many orders it cancelled with their event.
+    /// A batch begins without inventory; returns how many orders it cancelled with their event.
     fn turn(&mut self) -> usize {
-        let mut desk = Desk::new(&self.books, HOLD);
-        let facts = cancel_stranded(&mut desk, STRANDED_PER_BATCH, self.now);
-        let changes = desk.changes;
-        self.books.merge(changes);
+        self.commit();
+        let now = self.now;
+        let facts = self.at_desk(|desk| cancel_stranded(desk, STRANDED_PER_BATCH, now));
         let cancelled = facts.len();
         self.facts.extend(facts);
         cancelled
     }
 
     fn decide(&mut self, command: &Command) -> Result<Decision, Refusal> {
-        let mut desk = Desk::new(&self.books, HOLD);
-        let decided = decide(&mut desk, command, self.now);
-        let changes = desk.changes;
-        if decided.is_err() {
-            assert!(
-                changes.is_empty(),
-                "a refusal changed something: {command:?}"
-            );
-        }
-        self.books.merge(changes);
+        let now = self.now;
+        let decided = self.at_desk(|desk| {
+            let before = desk.changes.clone();
+            let decided = decide(desk, command, now);
+            if decided.is_err() {
+                assert_eq!(
+                    desk.changes, before,
+                    "a refusal changed something: {command:?}"
+                );
+            }
+            decided
+        });
         if let Ok(decision) = &decided {
             self.facts.extend(decision.facts.iter().cloned());
         }
@@ -135,13 +169,13 @@ impl Hall {
 
     fn wait(&mut self, by: Duration) {
         self.now = self.now + by;
-        let mut desk = Desk::new(&self.books, HOLD);
-        let mut facts = Vec::new();
-        for order_id in self.books.due(self.now, usize::MAX) {
-            facts.extend(expire_hold(&mut desk, order_id, self.now));
-        }
-        let changes = desk.changes;
-        self.books.merge(changes);
+        let now = self.now;
+        let due = self.books.due(now, usize::MAX);
+        let facts: Vec<Fact> = self.at_desk(|desk| {
+            let due = due.into_iter();
+            due.filter_map(|order_id| expire_hold(desk, order_id, now))
+                .collect()
+        });
         self.facts.extend(facts);
     }
 
