@@ -20,7 +20,7 @@ pub mod ticket_code;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use platform::auth::{Verifier, refuse_erased_users};
 use platform::avro::Registry;
 use platform::cql;
@@ -43,6 +43,7 @@ use schemas::topics::{
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use app::App;
@@ -377,15 +378,32 @@ pub async fn run(
     let serving = server::serve(listener, router, Limits::default(), shutdown.clone());
     let served = parts::serve(serving, &mut tasks, &shutdown).await;
 
+    // Each step, whatever became of those before: what was committed gets its rows, and who waits for it the answer.
     stop_engine.cancel();
-    tokio::task::spawn_blocking(move || engine.join())
-        .await?
-        .map_err(|_| anyhow::anyhow!("the engine panicked"))?;
-    projector.await?;
+    let joined = spawn_blocking(move || engine.join().map_err(|_| anyhow!("the engine panicked")));
+    let joined = joined.await.map_err(Into::into).flatten();
+    let projected = projector.await.map_err(Into::into);
     tasks.abort_all();
-    tokio::task::spawn_blocking(move || box_office.flush()).await?;
-    tokio::task::spawn_blocking(move || producer.flush()).await??;
-    served
+    let answered = spawn_blocking(move || box_office.flush()).await;
+    let published = spawn_blocking(move || producer.flush()).await;
+    let published = published.map_err(Into::into).and_then(|it| Ok(it?));
+    first_error([
+        served,
+        joined,
+        projected,
+        answered.map_err(Into::into),
+        published,
+    ])
+}
+
+/// The first error; the others are said here.
+fn first_error<const N: usize>(ends: [anyhow::Result<()>; N]) -> anyhow::Result<()> {
+    let mut errors = ends.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for error in errors {
+        tracing::error!(error = format!("{error:#}"), "stopping");
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// Who takes the money, and how it tells of it by itself.

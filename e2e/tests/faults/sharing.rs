@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -22,8 +24,8 @@ use crate::two_instances::{SECOND, with_second};
 
 /// A client waits this long for the answer to its command.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Half a second until the group tells it, and a stop.
-const ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// Twice until the group tells it, a new membership in between, and a stop.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Changes checkout.replies with Kafka's own tool.
@@ -82,33 +84,53 @@ async fn a_lost_reply_costs_patience_and_no_order() -> anyhow::Result<()> {
     .await
 }
 
-/// Another process has its name: it ends. Else the two would take the partitions from each other for ever.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_instance_whose_name_somebody_else_has_ends() -> anyhow::Result<()> {
-    with_second(async {
-        let stack_under_test = Stack::from_env();
-        let brokers = &stack_under_test.kafka_brokers;
-        let other: BaseConsumer = client_config(brokers, "sharing")
+/// Another process with this name: like an engine it joins again when it is fenced. How often it was, until it is `over`.
+fn rival(brokers: &str, name: &str, over: &AtomicBool) -> anyhow::Result<usize> {
+    let mut fenced = 0;
+    loop {
+        let member: BaseConsumer = client_config(brokers, "sharing")
             .set("group.id", "svc-checkout")
             .set("group.protocol", "classic")
-            .set("group.instance.id", SECOND)
+            .set("group.instance.id", name)
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", "6000")
             .set("enable.auto.commit", "false")
             .create()?;
-        other.subscribe(&[CHECKOUT_COMMANDS.name])?;
+        member.subscribe(&[CHECKOUT_COMMANDS.name])?;
+        while member.client().fatal_error().is_none() {
+            if over.load(Ordering::SeqCst) {
+                return Ok(fenced);
+            }
+            _ = member.poll(POLL);
+        }
+        fenced += 1;
+    }
+}
+
+/// Another process has its name: it ends, when it has joined once more to see whether that was itself. Else the two would take
+/// the partitions from each other for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_name_somebody_else_has_ends() -> anyhow::Result<()> {
+    with_second(async {
+        let stack_under_test = Stack::from_env();
+        let over = Arc::new(AtomicBool::new(false));
+        let (brokers, until) = (stack_under_test.kafka_brokers.clone(), Arc::clone(&over));
+        let newer = spawn_blocking(move || rival(&brokers, SECOND, &until));
         let ended = eventually(ENDS_WITHIN, "the older one to end", async || {
-            _ = other.poll(POLL);
             let status = stack(&["status"]).await?;
             let status = String::from_utf8_lossy(&status.stdout).into_owned();
             let mut lines = status.lines().filter(|line| line.starts_with(SECOND));
             Ok(lines.any(|line| line.contains("died")).then_some(()))
         })
         .await;
-        drop(other);
+        over.store(true, Ordering::SeqCst);
+        let fenced = newer.await?;
         // Whatever came of it: the next test starts it anew, and this one's end wants to stop it.
         stack_command("start", SECOND).await?;
-        ended
+        ended?;
+        let fenced = fenced?;
+        ensure!(fenced == 1, "the newer one was fenced {fenced} times");
+        Ok(())
     })
     .await
 }

@@ -5,15 +5,18 @@
 
 mod batch;
 mod commit;
+mod fences;
 mod incarnation;
 mod membership;
+mod stopped;
+mod taking_over;
 pub mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -23,6 +26,7 @@ use super::changelog::Changelog;
 use super::projector::{Committed, Projection};
 use super::{EngineConfig, Shared};
 use crate::domain::event_book::Inventory;
+use fences::Fences;
 use incarnation::{Exit, Incarnation};
 
 /// A broken incarnation is followed by the next one after this time.
@@ -77,16 +81,22 @@ impl Engine {
                 _ = inventory.wait_for(|caught_up| *caught_up) => {}
             }
         });
+        let mut fences = Fences::default();
         while !self.stop.is_cancelled() {
             let exit = match Incarnation::new(&self) {
                 Ok(incarnation) => incarnation.run(),
                 Err(exit) => exit,
             };
             self.joined.store(false, Ordering::SeqCst);
-            match exit {
+            let reason = match exit {
                 Exit::Stopped => return,
+                Exit::Rebuild(reason) => reason,
+                Exit::Fenced if !fences.is_by_rival(Instant::now()) => {
+                    "the group says that another member has this instance name; it may have been this one"
+                        .to_owned()
+                }
                 Exit::Fenced => {
-                    // Rejoining would fight the replacement for ever.
+                    // Joining again and again would fight the replacement for ever.
                     tracing::error!(
                         instance = self.config.instance_name,
                         "another process has this instance name: ending"
@@ -94,17 +104,15 @@ impl Engine {
                     fenced.cancel();
                     return;
                 }
-                Exit::Rebuild(reason) => {
-                    metrics::counter!("checkout_engine_rebuilds_total").increment(1);
-                    tracing::warn!(reason, "engine starts again");
-                    self.runtime.block_on(async {
-                        tokio::select! {
-                            () = self.stop.cancelled() => {}
-                            () = tokio::time::sleep(REBUILD_AFTER) => {}
-                        }
-                    });
+            };
+            metrics::counter!("checkout_engine_rebuilds_total").increment(1);
+            tracing::warn!(reason, "engine starts again");
+            self.runtime.block_on(async {
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(REBUILD_AFTER) => {}
                 }
-            }
+            });
         }
     }
 }

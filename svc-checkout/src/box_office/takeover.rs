@@ -5,6 +5,7 @@ mod reading;
 mod round_trip;
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,8 +76,10 @@ pub struct Takeover {
 pub type TakenOver = HashMap<i32, Result<Partition, Damage>>;
 
 impl Takeover {
-    /// The partitions, rebuilt. Called after the assign event.
-    pub fn run(&self) -> Result<TakenOver, TakeoverError> {
+    /// Rebuilds the partitions and tells them as they are ready: first and together those of which it is known how far their
+    /// rows are written, which may be none; then, one by one, those whose whole ledger must be written again. Called after the
+    /// assign event.
+    pub fn run(&self, tell: impl Fn(TakenOver)) -> Result<(), TakeoverError> {
         let started = Instant::now();
         let targets = self.high_watermarks()?;
         let mut states: HashMap<i32, Reading> = HashMap::new();
@@ -87,18 +90,18 @@ impl Takeover {
         // Now everything that the last owner committed is visible: read on to it. (Reading "to
         // the end" alone stops before an open transaction that could still be committed.)
         self.read_state(&committed, &mut states, started)?;
-        self.project_tail(&committed)?;
-        let mut partitions = HashMap::new();
-        for &id in &self.partitions {
-            let reading = states.remove(&id).unwrap_or_default();
-            partitions.insert(id, self.finish(&committed, id, reading)?);
+        let written = self.written_until(&committed)?;
+        for ids in portions(&self.partitions, &written) {
+            self.project_tail(&committed, &ids, &written)?;
+            let mut taken = TakenOver::new();
+            for &id in &ids {
+                let reading = states.remove(&id).unwrap_or_default();
+                taken.insert(id, self.finish(&committed, id, reading)?);
+            }
+            tracing::info!(partitions = ?ids, ms = started.elapsed().as_millis(), "taken over");
+            tell(taken);
         }
-        tracing::info!(
-            partitions = ?self.partitions,
-            ms = started.elapsed().as_millis(),
-            "taken over"
-        );
-        Ok(partitions)
+        Ok(())
     }
 
     /// High watermarks now, of everything that one transaction writes and we read.
@@ -196,24 +199,46 @@ impl Takeover {
         }
     }
 
+    /// Up to where the rows are known to be written; `Beginning` where nobody knows and there are some.
+    fn written_until(&self, consumer: &Reader) -> Result<Written, TakeoverError> {
+        let mut list = TopicPartitionList::new();
+        for topic in LEDGER {
+            for &id in &self.partitions {
+                list.add_partition(topic, id);
+            }
+        }
+        let known = consumer.committed_offsets(list, CALL_TIMEOUT)?;
+        let mut written = Written::new();
+        for topic in LEDGER {
+            for &id in &self.partitions {
+                let told = known.find_partition(topic, id).map(|it| it.offset());
+                let until = match told {
+                    Some(Offset::Offset(next)) => Offset::Offset(next),
+                    _ => match consumer.fetch_watermarks(topic, id, CALL_TIMEOUT)? {
+                        (first, end) if first == end => Offset::Offset(end),
+                        _ => Offset::Beginning,
+                    },
+                };
+                written.insert((topic, id), until);
+            }
+        }
+        Ok(written)
+    }
+
     /// Writes the rows of what was committed and may not be in the tables yet.
     ///
     /// However long it takes: after the offsets were lost it is the whole ledger. How far it came is told as it goes, so
     /// that nobody begins at the first record again.
-    fn project_tail(&self, consumer: &Reader) -> Result<(), TakeoverError> {
-        for topic in [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name] {
-            let mut list = TopicPartitionList::new();
-            for &id in &self.partitions {
-                list.add_partition(topic, id);
-            }
-            let known = consumer.committed_offsets(list, CALL_TIMEOUT)?;
-            let from: HashMap<i32, Offset> = known
-                .elements()
+    fn project_tail(
+        &self,
+        consumer: &Reader,
+        partitions: &[i32],
+        written: &Written,
+    ) -> Result<(), TakeoverError> {
+        for topic in LEDGER {
+            let from: HashMap<i32, Offset> = partitions
                 .iter()
-                .map(|element| match element.offset() {
-                    Offset::Offset(next) => (element.partition(), Offset::Offset(next)),
-                    _ => (element.partition(), Offset::Beginning),
-                })
+                .map(|id| (*id, written[&(topic, *id)]))
                 .collect();
             let mut tail = Tail::default();
             let go_on = || self.go_on(None);
@@ -248,8 +273,11 @@ impl Takeover {
 
     fn write(&self, consumer: &Reader, topic: &str, tail: &mut Tail) -> Result<(), TakeoverError> {
         let facts = std::mem::take(&mut tail.facts);
+        let written = self.projection.write(facts.iter().collect());
+        // While the database is away it has no end. Half of it is as good as twice: rows are the same whoever writes them.
         self.runtime
-            .block_on(self.projection.write(facts.iter().collect()));
+            .block_on(self.given_up.run_until_cancelled(written))
+            .ok_or(TakeoverError::GivenUp)?;
         let mut list = TopicPartitionList::new();
         for (partition, next) in tail.next.drain() {
             list.add_partition_offset(topic, partition, Offset::Offset(next))?;
@@ -294,6 +322,23 @@ struct Tail {
     next: HashMap<i32, i64>,
 }
 
+/// Where to read the ledger on, by topic and partition.
+type Written = HashMap<(&'static str, i32), Offset>;
+
+/// What is told together: first the partitions whose ledger is written but for a short tail, then each of the others.
+fn portions(partitions: &[i32], written: &Written) -> impl Iterator<Item = Vec<i32>> {
+    let is_far = |id: i32| {
+        LEDGER
+            .map(|topic| written[&(topic, id)])
+            .contains(&Offset::Beginning)
+    };
+    let (far, near): (Vec<i32>, Vec<i32>) = partitions.iter().partition(|id| is_far(**id));
+    iter::once(near).chain(far.into_iter().map(|id| vec![id]))
+}
+
+/// Topics whose records become rows.
+const LEDGER: [&str; 2] = [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name];
+
 /// Topics that a transaction of the box office writes and a takeover reads.
 const TRANSACTED: [&str; 3] = [
     topics::CHECKOUT_STATE.name,
@@ -328,4 +373,29 @@ fn read_to_end(
     }
     consumer.unassign()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_its_whole_ledger_to_write_holds_nobody_else_up() {
+        let [orders, payments] = LEDGER;
+        let at = |topic, id, offset| ((topic, id), offset);
+        let written = Written::from([
+            at(orders, 1, Offset::Offset(7)),
+            at(payments, 1, Offset::Offset(0)),
+            at(orders, 2, Offset::Offset(7)),
+            at(payments, 2, Offset::Beginning),
+            at(orders, 3, Offset::Beginning),
+            at(payments, 3, Offset::Beginning),
+            at(orders, 4, Offset::Offset(0)),
+            at(payments, 4, Offset::Offset(3)),
+        ]);
+        let told = |partitions: &[i32]| portions(partitions, &written).collect::<Vec<_>>();
+        assert_eq!(told(&[1, 2, 3, 4]), [vec![1, 4], vec![2], vec![3]]);
+        // The first is told all the same: the group waits for it.
+        assert_eq!(told(&[3]), [vec![], vec![3]]);
+    }
 }

@@ -104,3 +104,32 @@ async fn while_stripe_does_not_say_the_end_is_pending() -> anyhow::Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn money_that_is_taken_while_the_log_stands_still_is_pending_and_then_paid()
+-> anyhow::Result<()> {
+    Shop::open(async |shop| {
+        let order = shop.order().await?;
+        let call = shop.pay(order, "pm_held");
+        let paying = tokio::spawn(call.clone().send());
+        shop.fake.has_taken(order, PRICE).await?;
+        stack_command("freeze", "kafka").await?;
+        // The money is there, and the box office cannot be told.
+        shop.fake.go_on();
+        let told = paying.await;
+        stack_command("thaw", "kafka").await?;
+        told??.expect_problem(503, "payment-pending")?;
+
+        eventually(SOON * 2, "the same key to tell the end", async || {
+            let repeated = call.clone().send().await?;
+            Ok((repeated.status == 200).then_some(()))
+        })
+        .await?;
+        shop.becomes(order, "paid").await?;
+        assert_eq!(shop.fake.ledger().statuses(order), ["succeeded"]);
+        assert_eq!(shop.fake.ledger().money(order), (PRICE, 0));
+        assert_eq!(shop.records(order).await?, (1, 0, 0));
+        Ok(())
+    })
+    .await
+}

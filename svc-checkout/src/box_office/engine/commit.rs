@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use platform::clock::Timestamp;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
-use rdkafka::producer::Producer as _;
 
 use super::batch::{Decided, Incoming, Rules, decide_partition};
 use super::incarnation::{Exit, Incarnation, rebuild};
 use super::transaction::{self, Failure, Writes};
 use crate::box_office::changelog::Changelog;
-use crate::box_office::kafka::{CALL_TIMEOUT, RebalanceEvent};
+use crate::box_office::kafka::RebalanceEvent;
 use crate::box_office::partition::RememberedBatch;
 use crate::box_office::projector::Committed;
 use crate::box_office::state_records::commands_key;
@@ -21,7 +20,7 @@ use crate::planted::{Bug, planted};
 
 /// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
 /// Below max.poll.interval.ms, together with a call that takes long.
-const ABORTS_FOR: Duration = Duration::from_secs(4);
+pub(super) const ABORTS_FOR: Duration = Duration::from_secs(4);
 /// What [`Damage::Panicked`] says of a record that does not fit its schema.
 const WRITING: &str = "writing its records";
 
@@ -71,11 +70,7 @@ impl Incarnation<'_> {
                 Err(Failure::Abort(reason)) => {
                     tracing::warn!(reason, "batch aborted");
                     metrics::counter!("checkout_aborts_total").increment(1);
-                    self.producer
-                        .abort_transaction(CALL_TIMEOUT)
-                        .map_err(|error| rebuild("abort", &error))?;
-                    // What aborted deliveries reported is void.
-                    let _ = self.producer.context().take();
+                    transaction::abort(&self.producer).map_err(|error| rebuild("abort", &error))?;
                     if started.elapsed() > ABORTS_FOR {
                         return Err(Exit::Rebuild(format!(
                             "aborted again and again, at last: {reason}"

@@ -1,9 +1,8 @@
 //! One life of the engine: one membership of the group, one transactional producer. After any
 //! indefinite error it ends and the next one rebuilds everything from the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use platform::kafka::partition_of;
@@ -13,10 +12,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::Producer as _;
 use schemas::topics;
-use tokio_util::sync::DropGuard;
 
 use super::Engine;
 use super::batch::Incoming;
+use super::stopped::Stopped;
+use super::taking_over::Pending;
 use crate::box_office::client::REPLY_TO;
 use crate::box_office::commands::{self, CommandError};
 use crate::box_office::kafka::{
@@ -24,7 +24,6 @@ use crate::box_office::kafka::{
 };
 use crate::box_office::partition::Partition;
 use crate::box_office::projector::RESERVE;
-use crate::box_office::takeover::{TakenOver, TakeoverError};
 use crate::domain::event_book::Inventory;
 
 /// Without commands the engine looks this often at inventory, time and takeovers.
@@ -44,18 +43,12 @@ pub(super) enum Exit {
     Stopped,
     /// Something broke: start again.
     Rebuild(String),
-    /// Another process has the instance name: end.
+    /// Another member has the instance name.
     Fenced,
 }
 
 pub(super) fn rebuild(what: &str, error: &KafkaError) -> Exit {
     Exit::Rebuild(format!("{what}: {error}"))
-}
-
-/// A takeover on its way. Dropping it gives it up.
-pub(super) struct Pending {
-    pub(super) outcome: Receiver<Result<TakenOver, TakeoverError>>,
-    pub(super) _given_up: DropGuard,
 }
 
 pub(super) struct Incarnation<'a> {
@@ -65,9 +58,9 @@ pub(super) struct Incarnation<'a> {
     /// The producer's transactional id, which stands as owner in every position.
     pub(super) owner: String,
     pub(super) partitions: BTreeMap<i32, Partition>,
-    pub(super) takeover: Option<Pending>,
-    /// What the takeover is for, less what the group took back meanwhile.
-    pub(super) taking_over: BTreeSet<i32>,
+    pub(super) stopped: Stopped,
+    /// Takeovers on their way: of the last share, and of partitions of earlier ones whose rows are not all written.
+    pub(super) takeovers: Vec<Pending>,
     /// Whether the group was asked to assign anew since this incarnation joined.
     pub(super) asked_anew: bool,
     /// Inventory that no batch has applied yet.
@@ -99,8 +92,8 @@ impl<'a> Incarnation<'a> {
             producer,
             owner,
             partitions: BTreeMap::new(),
-            takeover: None,
-            taking_over: BTreeSet::new(),
+            stopped: Stopped::default(),
+            takeovers: Vec::new(),
             asked_anew: false,
             inventory: BTreeMap::new(),
             drained: false,
@@ -121,12 +114,12 @@ impl<'a> Incarnation<'a> {
     /// One round: gather, rebalance, decide, commit.
     pub(super) fn turn(&mut self) -> Result<(), Exit> {
         // What is taken over is finished first: another client would have to begin anew.
-        if self.takeover.is_none() && self.consumer.context().is_out() {
+        if !self.owes_an_answer() && self.consumer.context().is_out() {
             return Err(Exit::Rebuild("out of the group for too long".into()));
         }
         self.await_projector()?;
         let batch = self.gather()?;
-        self.finish_takeover()?;
+        self.finish_takeovers()?;
         self.take_inventory();
         let mut events = self.consumer.context().take_events();
         self.decide_and_commit(batch, &mut events)?;
@@ -191,14 +184,14 @@ impl<'a> Incarnation<'a> {
         }
     }
 
-    /// Whether the group has told this member that another process has its name.
+    /// Whether the group has told this member that another one has its name.
     fn is_replaced(&self) -> bool {
         let fatal = self.consumer.client().fatal_error();
         fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
     }
 
-    /// A transaction was refused for its instance name. Either another process has it, of which the group tells this
-    /// member with the next heartbeats; or this one was away from the group and has joined again meanwhile, and the
+    /// A transaction was refused for its instance name. Either another member has it, of which the group tells this
+    /// one with the next heartbeats; or this one was away from the group and has joined again meanwhile, and the
     /// transaction bears its membership of before.
     pub(super) fn fenced(&self) -> Exit {
         let started = Instant::now();

@@ -1,24 +1,17 @@
 //! What the group says: shares that come and go, and leaving it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use platform::clock::Timestamp;
-use platform::kafka::partition_of;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::{Offset, TopicPartitionList};
 use schemas::topics;
-use tokio_util::sync::CancellationToken;
 
 use super::batch::Incoming;
-use super::incarnation::{Exit, Incarnation, Pending, rebuild};
-use super::transaction::{self, Failure, Writes};
+use super::incarnation::{Exit, Incarnation, rebuild};
 use crate::box_office::kafka::{RebalanceEvent, unassign};
-use crate::box_office::partition::Partition;
-use crate::box_office::takeover::{Damage, Takeover};
+use crate::box_office::takeover::Damage;
 
 /// A hand-over that takes longer is left to the session's time-out.
 const HAND_OVER_FOR: Duration = Duration::from_secs(1);
@@ -41,7 +34,7 @@ impl Incarnation<'_> {
             .subscribe(&[topics::CHECKOUT_DRAIN.name])
             .map_err(|error| rebuild("subscribe to drain", &error))?;
         while !(self.drained && self.partitions.is_empty()) {
-            if self.takeover.is_some() && started.elapsed() < TAKE_OVER_FIRST_FOR {
+            if self.owes_an_answer() && started.elapsed() < TAKE_OVER_FIRST_FOR {
                 until = Instant::now() + HAND_OVER_FOR;
             }
             if Instant::now() > until {
@@ -91,18 +84,21 @@ impl Incarnation<'_> {
         self.partitions.remove(&id);
         self.inventory.remove(&id);
         self.engine.shared.drop_partition(id);
-        stopped(id).set(0.0);
+        // The client's pause would outlive its assignment: if the partition came back, it would be silent.
+        if self.stopped.remove(id)
+            && let Err(error) = self.consumer.resume(&only(id))
+        {
+            tracing::warn!(partition = id, %error, "not resumed");
+        }
     }
 
     /// Decides nothing more in this partition, and stays its owner: whoever got it would find the same.
     pub(super) fn stop_partition(&mut self, id: i32, damage: &Damage) -> Result<(), Exit> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topics::CHECKOUT_COMMANDS.name, id);
         self.consumer
-            .pause(&list)
+            .pause(&only(id))
             .map_err(|error| rebuild("pause", &error))?;
         self.forget(id);
-        tell_stopped(id, damage);
+        self.stopped.add(id, damage);
         Ok(())
     }
 
@@ -113,8 +109,8 @@ impl Incarnation<'_> {
                 RebalanceEvent::Revoked { partitions, .. } => {
                     for id in partitions {
                         self.forget(*id);
-                        self.taking_over.remove(id);
                     }
+                    self.give_takeovers_up(partitions);
                     unassign(&self.consumer, partitions)
                         .map_err(|error| rebuild("unassign", &error))?;
                     tracing::info!(?partitions, "revoked");
@@ -157,128 +153,10 @@ impl Incarnation<'_> {
             .map_err(|error| rebuild("subscribe", &error))?;
         Ok(true)
     }
-
-    /// Reads the state of new partitions on a thread; they are assigned when it is known.
-    pub(super) fn start_takeover(&mut self, partitions: &[i32]) -> Result<(), Exit> {
-        let given_up = CancellationToken::new();
-        let takeover = Takeover {
-            config: self.engine.config.clone(),
-            registry: self.engine.shared.registry.clone(),
-            projection: Arc::clone(&self.engine.projection),
-            runtime: self.engine.runtime.clone(),
-            partitions: partitions.to_vec(),
-            given_up: given_up.clone(),
-        };
-        let (sender, outcome) = channel();
-        std::thread::Builder::new()
-            .name("takeover".into())
-            // A receiver that has gone: this incarnation ended meanwhile.
-            .spawn(move || drop(sender.send(takeover.run())))
-            .map_err(|error| Exit::Rebuild(format!("takeover thread: {error}")))?;
-        self.takeover = Some(Pending {
-            outcome,
-            _given_up: given_up.drop_guard(),
-        });
-        self.taking_over = partitions.iter().copied().collect();
-        Ok(())
-    }
-
-    pub(super) fn finish_takeover(&mut self) -> Result<(), Exit> {
-        let Some(pending) = &self.takeover else {
-            return Ok(());
-        };
-        let mut all = match pending.outcome.try_recv() {
-            Err(TryRecvError::Empty) => return Ok(()),
-            Err(TryRecvError::Disconnected) => {
-                return Err(Exit::Rebuild("the takeover panicked".into()));
-            }
-            Ok(taken) => taken.map_err(|error| Exit::Rebuild(error.to_string()))?,
-        };
-        self.takeover = None;
-        let wanted = std::mem::take(&mut self.taking_over);
-        all.retain(|id, _| wanted.contains(id));
-        let mut taken = HashMap::new();
-        for (id, partition) in all {
-            match partition {
-                Ok(partition) => drop(taken.insert(id, partition)),
-                Err(damage) => tell_stopped(id, &damage),
-            }
-        }
-        if taken.is_empty() {
-            return Ok(());
-        }
-        self.claim(&taken)?;
-        let mut list = TopicPartitionList::new();
-        for (id, partition) in &taken {
-            // With its offset: a seek right after assign failed, and offset 0 was delivered.
-            list.add_partition_offset(
-                topics::CHECKOUT_COMMANDS.name,
-                *id,
-                Offset::Offset(partition.position),
-            )
-            .map_err(|error| rebuild("assign", &error))?;
-        }
-        self.consumer
-            .incremental_assign(&list)
-            .map_err(|error| rebuild("assign", &error))?;
-        for (id, partition) in taken {
-            self.adopt(id, partition);
-        }
-        self.engine.joined.store(true, Ordering::SeqCst);
-        self.ask_anew()?;
-        Ok(())
-    }
-
-    /// The first transaction of a new owner: its name and the position. The generation check
-    /// refuses it when the partitions have moved on.
-    pub(super) fn claim(&self, taken: &HashMap<i32, Partition>) -> Result<(), Exit> {
-        let group = self.group()?;
-        let clock = Timestamp::now();
-        let writes = taken
-            .iter()
-            .map(|(&id, partition)| {
-                let position = partition.position;
-                let now = partition.now(clock);
-                let outputs = vec![self.engine.changelog.position(&self.owner, position, now)];
-                (id, Writes { outputs, position })
-            })
-            .collect();
-        match transaction::commit(&self.producer, Some(&group), &writes) {
-            Ok(_) => Ok(()),
-            Err(Failure::Fenced) => Err(self.fenced()),
-            Err(Failure::Abort(reason) | Failure::Rebuild(reason)) => {
-                Err(Exit::Rebuild(format!("claim: {reason}")))
-            }
-        }
-    }
-
-    pub(super) fn adopt(&mut self, id: i32, partition: Partition) {
-        let partitions = self.engine.config.event_partitions;
-        let known = self
-            .engine
-            .shared
-            .inventory
-            .all(|event_id| partition_of(event_id, partitions) == id);
-        self.inventory.insert(id, known);
-        stopped(id).set(0.0);
-        let books = &partition.books;
-        let shared = &self.engine.shared;
-        shared.worklist.adopt(id, books, partition.last_time);
-        shared.memory.update(id, books.events());
-        self.partitions.insert(id, partition);
-    }
 }
 
-/// 1 while this process owns the partition and decides nothing in it.
-fn stopped(id: i32) -> metrics::Gauge {
-    metrics::gauge!("checkout_partition_stopped", "partition" => id.to_string())
-}
-
-fn tell_stopped(id: i32, damage: &Damage) {
-    stopped(id).set(1.0);
-    tracing::error!(
-        partition = id,
-        error = damage as &dyn std::error::Error,
-        "partition stopped: nothing of its events is sold until somebody has mended it"
-    );
+fn only(id: i32) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topics::CHECKOUT_COMMANDS.name, id);
+    list
 }

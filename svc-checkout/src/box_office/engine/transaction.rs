@@ -102,6 +102,14 @@ pub fn commit(
     Ok(ledger)
 }
 
+/// Ends what [`commit`] has begun, so that nothing of it is ever seen.
+pub fn abort(producer: &TransactionalProducer) -> Result<(), KafkaError> {
+    producer.abort_transaction(CALL_TIMEOUT)?;
+    // What aborted deliveries reported is void.
+    let _ = producer.context().take();
+    Ok(())
+}
+
 /// Takes the deliveries that have come and leaves the client a moment for more.
 fn serve_deliveries(producer: &TransactionalProducer) {
     // Not `poll(1 ms)`: it waits in whole milliseconds and spins through what is left, here all of it.

@@ -24,6 +24,8 @@ pub(crate) enum Then {
     Answer,
     /// Nobody ever hears of it.
     Hang,
+    /// The answer waits until the test says so.
+    Held,
     /// The webhook is there before the answer.
     WebhookFirst,
 }
@@ -211,6 +213,7 @@ impl Ledger {
             }
             Some("pm_paid") => Then::Answer,
             Some("pm_lost") => Then::Hang,
+            Some("pm_held") => Then::Held,
             Some("pm_webhook_first") => Then::WebhookFirst,
             Some("pm_500") => {
                 intent.status = "succeeded";

@@ -17,6 +17,7 @@ use e2e::Api;
 use e2e::wait::{SOON, eventually};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Where webhooks go.
     gateway: Option<Api>,
+    /// One answer that is held goes on.
+    go_on: Notify,
 }
 
 impl Shared {
@@ -49,6 +52,7 @@ impl Fake {
         let shared = Arc::new(Shared {
             ledger: Mutex::default(),
             gateway,
+            go_on: Notify::new(),
         });
         let router = Router::new()
             .route("/v1/payment_intents", post(create))
@@ -64,6 +68,11 @@ impl Fake {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.shared.ledger()
+    }
+
+    /// Lets the answer to `pm_held` go.
+    pub(crate) fn go_on(&self) {
+        self.shared.go_on.notify_one();
     }
 
     /// Waits until that much of an order's money was taken.
@@ -165,6 +174,7 @@ async fn act(
     match &reply.then {
         Then::Answer => {}
         Then::Hang => pending::<()>().await,
+        Then::Held => shared.go_on.notified().await,
         Then::WebhookFirst => {
             let sent =
                 webhooks::send(&shared, &id, "payment_intent.succeeded", now_seconds()).await;
