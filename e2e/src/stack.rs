@@ -55,6 +55,7 @@ pub struct Stack {
     admin: [Api; 4],
     second_catalog: Api,
     second_checkout: Api,
+    second_checkout_admin: Api,
     mailbox: Mailbox,
     /// Bootstrap servers.
     pub kafka_brokers: String,
@@ -93,6 +94,7 @@ impl Stack {
             admin: Service::ALL.map(|service| Api::new(&variables.take(service.variables().1))),
             second_catalog: Api::new(&variables.take("CATALOG_2_URL")),
             second_checkout: Api::new(&variables.take("CHECKOUT_2_URL")),
+            second_checkout_admin: Api::new(&variables.take("CHECKOUT_2_ADMIN_URL")),
             mailbox: Mailbox::new(&variables.take("MAILBOX_URL")),
             kafka_brokers: variables.take("KAFKA_BROKERS"),
             schema_registry_url: variables.take("SCHEMA_REGISTRY_URL"),
@@ -163,6 +165,11 @@ impl Stack {
     /// A service's own port.
     pub fn service(&self, service: Service) -> &Api {
         &self.services[service as usize]
+    }
+
+    /// The admin port of the second svc-checkout.
+    pub fn second_checkout_admin(&self) -> &Api {
+        &self.second_checkout_admin
     }
 
     /// A service's admin port: health and metrics.

@@ -325,14 +325,7 @@ pub async fn run(
         stop: stop_engine.clone(),
         runtime: Handle::current(),
     };
-    let fenced = CancellationToken::new();
-    let engine = engine.spawn(fenced.clone(), tasks.watch("box office"))?;
-    // A replacement has our name: this process has nothing left to do.
-    let on_fence = shutdown.clone();
-    tasks.spawn("on fence", async move {
-        fenced.cancelled().await;
-        on_fence.trigger();
-    });
+    let engine = engine.spawn(tasks.watch("box office"))?;
 
     let inventory = Arc::clone(&shared.inventory);
     let checks = admin::Checks::new()
@@ -384,6 +377,7 @@ pub async fn run(
     let joined = joined.await.map_err(Into::into).flatten();
     let projected = projector.await.map_err(Into::into);
     tasks.abort_all();
+    tasks.ended().await;
     let answered = spawn_blocking(move || box_office.flush()).await;
     let published = spawn_blocking(move || producer.flush()).await;
     let published = published.map_err(Into::into).and_then(|it| Ok(it?));

@@ -53,4 +53,5 @@ def exported(stack: Stack) -> dict[str, str]:
         urls[f"{service.upper()}_ADMIN_URL"] = f"http://{stack.address(service + '_admin')}"
     for service in TWICE:
         urls[f"{service.upper()}_2_URL"] = f"http://{stack.address(service + '_2')}"
+        urls[f"{service.upper()}_2_ADMIN_URL"] = f"http://{stack.address(service + '_2_admin')}"
     return urls | shared_environment(stack)

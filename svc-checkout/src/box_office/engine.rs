@@ -55,23 +55,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine's thread. It ends after `stop`, or when another process has taken its
-    /// instance name: `fenced` is cancelled then, and the process should end.
-    /// `alive` is dropped when the thread ends, also by a panic.
-    pub fn spawn(
-        self,
-        fenced: CancellationToken,
-        alive: DropGuard,
-    ) -> std::io::Result<JoinHandle<()>> {
+    /// Starts the engine's thread. It ends after `stop`, or when another process has taken its instance name: then this one
+    /// should end. `alive` is dropped when the thread ends, also by a panic.
+    pub fn spawn(self, alive: DropGuard) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new()
             .name("box-office".into())
             .spawn(move || {
                 let _alive = alive;
-                self.run(&fenced);
+                self.run();
             })
     }
 
-    fn run(self, fenced: &CancellationToken) {
+    fn run(self) {
         // Else it would tell clients of events that there are no such events.
         let mut inventory = self.shared.inventory.caught_up().subscribe();
         self.runtime.block_on(async {
@@ -101,7 +96,6 @@ impl Engine {
                         instance = self.config.instance_name,
                         "another process has this instance name: ending"
                     );
-                    fenced.cancel();
                     return;
                 }
             };

@@ -40,6 +40,9 @@ pub enum StateError {
     /// A record name that this version does not know: an older version must not take over.
     #[error("unknown record {0}")]
     Unknown(&'static str),
+    /// It breaks who reads it.
+    #[error("reading it panicked")]
+    Panicked,
 }
 
 /// One entity of the state.

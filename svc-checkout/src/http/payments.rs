@@ -184,28 +184,29 @@ async fn in_time<T>(
 }
 
 async fn charge_order(app: &App, order: &Order, charge: &Charge) -> Result<Order, Problem> {
-    let started = Instant::now();
+    // Less than whoever waits for this has: the last look must be heard.
+    let until = Instant::now() + PENDING_PATIENCE - 2 * PENDING_LOOK;
     match app.cashier.charge(order.event_id, charge).await {
         Ok(Answer::Order(order)) => Ok((*order).clone()),
         Ok(Answer::PaymentDeclined { .. }) => Err(declined()),
         // Settled by somebody else in the same moment: the row shows it.
-        Ok(_) => await_truth(app, order, charge, started).await,
+        Ok(_) => await_truth(app, order, charge, until).await,
         // The provider was asked, so the money may have moved, whatever it was that failed then.
         Err(error) => {
             let error = anyhow::Error::from(error);
             let payment_id = charge.payment_id;
             tracing::info!(%payment_id, error = format!("{error:#}"), "the end of a charge is awaited");
-            await_truth(app, order, charge, started).await
+            await_truth(app, order, charge, until).await
         }
     }
 }
 
-/// Waits until a charge whose answer got lost is settled, until `PENDING_PATIENCE` after it `started`.
+/// Waits until a charge whose answer got lost is settled, no longer than `until` and one look.
 async fn await_truth(
     app: &App,
     order: &Order,
     charge: &Charge,
-    started: Instant,
+    until: Instant,
 ) -> Result<Order, Problem> {
     let (order_id, payment_id) = (order.id, charge.payment_id);
     let open = OpenPayment {
@@ -217,7 +218,7 @@ async fn await_truth(
     };
     let mut ask_at = Instant::now();
     loop {
-        let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
+        let left = until.saturating_duration_since(Instant::now());
         // A database that is away says nothing of the money: the next look, or a repeat, tells.
         let looked = timeout(left.max(PENDING_LOOK), app.orders.find(order_id)).await;
         if let Ok(Ok(Some(order))) = looked
@@ -229,7 +230,7 @@ async fn await_truth(
                 _ => problem,
             });
         }
-        let left = PENDING_PATIENCE.saturating_sub(started.elapsed());
+        let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(refusals::pending());
         }

@@ -16,7 +16,7 @@ use crate::domain::command::{
 use crate::domain::fact::RefundOwed;
 use crate::store::orders::OrderStore;
 
-/// A charge that takes longer has no known end: the buyer's request waits 10 s in all.
+/// A charge that takes longer has no known end: the buyer's request waits 10 s for the charge.
 const CHARGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// A question whose answer somebody waits for.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);

@@ -20,7 +20,7 @@ use crate::planted::{Bug, planted};
 
 /// A batch is decided again for so long: until the group has moved, which takes less than a second, or a broker is back.
 /// Below max.poll.interval.ms, together with a call that takes long.
-pub(super) const ABORTS_FOR: Duration = Duration::from_secs(4);
+const ABORTS_FOR: Duration = Duration::from_secs(4);
 /// What [`Damage::Panicked`] says of a record that does not fit its schema.
 const WRITING: &str = "writing its records";
 

@@ -1,7 +1,7 @@
 //! One life of the engine: one membership of the group, one transactional producer. After any
 //! indefinite error it ends and the next one rebuilds everything from the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use schemas::topics;
 use super::Engine;
 use super::batch::Incoming;
 use super::stopped::Stopped;
-use super::taking_over::Pending;
+use super::taking_over::{Pending, tell_late};
 use crate::box_office::client::REPLY_TO;
 use crate::box_office::commands::{self, CommandError};
 use crate::box_office::kafka::{
@@ -59,12 +59,15 @@ pub(super) struct Incarnation<'a> {
     pub(super) owner: String,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) stopped: Stopped,
+    /// What the group has given to this member and not taken back, whether it sells there, is reading, or has stopped.
+    pub(super) given: BTreeSet<i32>,
     /// Takeovers on their way: of the last share, and of partitions of earlier ones whose rows are not all written.
     pub(super) takeovers: Vec<Pending>,
     /// Whether the group was asked to assign anew since this incarnation joined.
     pub(super) asked_anew: bool,
     /// Inventory that no batch has applied yet.
     pub(super) inventory: BTreeMap<i32, Vec<Arc<Inventory>>>,
+    /// Whether the group has nothing more for this member, which is leaving.
     pub(super) drained: bool,
 }
 
@@ -93,6 +96,7 @@ impl<'a> Incarnation<'a> {
             owner,
             partitions: BTreeMap::new(),
             stopped: Stopped::default(),
+            given: BTreeSet::new(),
             takeovers: Vec::new(),
             asked_anew: false,
             inventory: BTreeMap::new(),
@@ -304,6 +308,7 @@ impl<'a> Incarnation<'a> {
 impl Drop for Incarnation<'_> {
     fn drop(&mut self) {
         self.consumer.context().close();
+        tell_late(0);
         for id in self.partitions.keys() {
             self.engine.shared.drop_partition(*id);
         }

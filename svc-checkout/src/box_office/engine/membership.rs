@@ -33,7 +33,7 @@ impl Incarnation<'_> {
         self.consumer
             .subscribe(&[topics::CHECKOUT_DRAIN.name])
             .map_err(|error| rebuild("subscribe to drain", &error))?;
-        while !(self.drained && self.partitions.is_empty()) {
+        while !(self.drained && self.given.is_empty()) {
             if self.owes_an_answer() && started.elapsed() < TAKE_OVER_FIRST_FOR {
                 until = Instant::now() + HAND_OVER_FOR;
             }
@@ -109,7 +109,10 @@ impl Incarnation<'_> {
                 RebalanceEvent::Revoked { partitions, .. } => {
                     for id in partitions {
                         self.forget(*id);
+                        self.given.remove(id);
                     }
+                    // The group says more when it has moved them.
+                    self.drained = false;
                     self.give_takeovers_up(partitions);
                     unassign(&self.consumer, partitions)
                         .map_err(|error| rebuild("unassign", &error))?;
@@ -118,7 +121,10 @@ impl Incarnation<'_> {
                 RebalanceEvent::Assigned { partitions } if partitions.is_empty() => {
                     self.assign_nothing()?;
                 }
-                RebalanceEvent::Assigned { partitions } => self.start_takeover(partitions)?,
+                RebalanceEvent::Assigned { partitions } => {
+                    self.given.extend(partitions);
+                    self.start_takeover(partitions)?;
+                }
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! What a takeover reads of one partition of checkout.state, and the partition that it makes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use platform::avro::{Datum, DecodeError};
 use platform::clock::Timestamp;
 use uuid::Uuid;
 
-use super::TakeoverError;
 use crate::box_office::partition::{Partition, RememberedBatch};
 use crate::box_office::state_records::{self as state, Entity, Key, StateError};
 use crate::domain::books::{Changes, CommandEffect};
@@ -38,16 +38,17 @@ pub enum Damage {
     Panicked(&'static str),
 }
 
-/// Whether a partition can be taken over, ever. A schema that the registry does not know may be there in a moment: it
-/// has come up empty, is behind, or is being replaced. Then everybody tries again.
-pub(super) fn judge(
-    finished: Result<Partition, Damage>,
-) -> Result<Result<Partition, Damage>, TakeoverError> {
+/// What [`Damage::Panicked`] says of a state that breaks who reads it.
+pub(super) const READING: &str = "reading its state";
+
+/// Whether a partition can be taken over, ever. A schema that the registry does not know, which is the error, may be
+/// there in a moment: it has come up empty, is behind, or is being replaced. Then the partition is tried again.
+pub(super) fn judge(finished: Result<Partition, Damage>) -> Result<Result<Partition, Damage>, u32> {
     match finished {
         Err(Damage::State {
             source: StateError::Decode(DecodeError::UnknownSchema(id)),
             ..
-        }) => Err(TakeoverError::UnknownSchema(id)),
+        }) => Err(id),
         finished => Ok(finished),
     }
 }
@@ -86,7 +87,10 @@ impl Reading {
             }
             Some(opened) => opened
                 .map_err(StateError::from)
-                .and_then(|datum| state::entity_in(&datum))
+                .and_then(|datum| {
+                    catch_unwind(AssertUnwindSafe(|| state::entity_in(&datum)))
+                        .unwrap_or(Err(StateError::Panicked))
+                })
                 .map(|entity| self.put(key, entity)),
         };
         match taken {
@@ -237,7 +241,7 @@ mod tests {
             judge(reading.finish(0, 0))
         };
         let unknown = read(DecodeError::UnknownSchema(77));
-        assert!(matches!(unknown, Err(TakeoverError::UnknownSchema(77))));
+        assert!(matches!(unknown, Err(77)));
         let damaged = read(DecodeError::NotFramed);
         assert!(matches!(damaged, Ok(Err(Damage::State { .. }))));
     }
