@@ -19,6 +19,7 @@ use super::Verifier;
 use super::verifier::REFUSED_FOR;
 use crate::clock::Timestamp;
 use crate::config::KafkaConfig;
+use crate::kafka::watched::Watched;
 use crate::kafka::{ReaderContext, client_config};
 
 /// A broker that does not answer this long is asked again.
@@ -26,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two such tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
-type Users = StreamConsumer<ReaderContext>;
+type Users = Watched<StreamConsumer<ReaderContext>>;
 
 /// Makes `verifier` refuse the tokens of whoever is erased, until `stop`. `topic` has the users by their ids, in partitions 0 to
 /// `partitions - 1`; a tombstone is an erasure. A broker that is away is waited for.
@@ -74,7 +75,7 @@ pub async fn refuse_erased_users(
 /// From the first record on that was written when the oldest token was made that may still be good.
 fn open(brokers: &str, topic: &str, partitions: i32) -> Result<Users, KafkaError> {
     let name = format!("erased-{topic}");
-    let consumer: Users = client_config(brokers, &name)
+    let consumer: StreamConsumer<_> = client_config(brokers, &name)
         // The client wants a name even where no group is joined and nothing is committed.
         .set("group.id", &name)
         .set("enable.auto.commit", "false")
@@ -83,6 +84,7 @@ fn open(brokers: &str, topic: &str, partitions: i32) -> Result<Users, KafkaError
         .set("isolation.level", "read_committed")
         .set("fetch.wait.max.ms", "100")
         .create_with_context(ReaderContext)?;
+    let consumer = Watched::consumer(brokers, consumer)?;
     let oldest = Timestamp::now().as_millis() - i64::try_from(REFUSED_FOR.as_millis()).unwrap_or(0);
     let mut times = TopicPartitionList::new();
     let mut ends = Vec::new();

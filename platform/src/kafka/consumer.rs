@@ -27,6 +27,7 @@ use super::dead_letters::DeadLetters;
 use super::lane::{Begun, Lane};
 use super::membership::Membership;
 use super::producer::Producer;
+use super::watched::Watched;
 use crate::avro::{Datum, DecodeError, Registry, RegistryError};
 use crate::config::KafkaConfig;
 
@@ -196,7 +197,10 @@ async fn joined_again(
     kafka: &KafkaConfig,
     spec: &ConsumerSpec,
     producer: &Producer,
-) -> (StreamConsumer<Context>, mpsc::UnboundedReceiver<LaneId>) {
+) -> (
+    Watched<StreamConsumer<Context>>,
+    mpsc::UnboundedReceiver<LaneId>,
+) {
     loop {
         let answers = producer.is_answered().await;
         match answers.and_then(|()| joined(kafka, spec)) {
@@ -211,7 +215,13 @@ async fn joined_again(
 fn joined(
     kafka: &KafkaConfig,
     spec: &ConsumerSpec,
-) -> Result<(StreamConsumer<Context>, mpsc::UnboundedReceiver<LaneId>), KafkaError> {
+) -> Result<
+    (
+        Watched<StreamConsumer<Context>>,
+        mpsc::UnboundedReceiver<LaneId>,
+    ),
+    KafkaError,
+> {
     let mut config = super::client_config(&kafka.brokers, &spec.group);
     Membership::ask(&mut config);
     config
@@ -233,6 +243,7 @@ fn joined(
         revoked,
         membership: Membership::default(),
     })?;
+    let consumer = Watched::consumer(&kafka.brokers, consumer)?;
     consumer.subscribe(&spec.topics)?;
     Ok((consumer, revocations))
 }

@@ -11,6 +11,7 @@ pub mod table;
 pub mod topic_reader;
 mod topic_settings;
 pub mod topics;
+pub mod watched;
 
 pub use partition::partition_of;
 

@@ -1,5 +1,6 @@
 //! A producer for records that need no transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -8,6 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use uuid::Uuid;
 
 use super::partition_of;
+use super::watched::Watched;
 
 /// The broker has this long to take a record, retries included.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,13 +29,13 @@ pub struct ProduceError {
 /// Produces with acks=all and idempotence. Cheap to clone.
 #[derive(Clone)]
 pub struct Producer {
-    inner: FutureProducer,
+    inner: Arc<Watched<FutureProducer>>,
 }
 
 impl Producer {
     /// Connects lazily: a broker that is away shows at the first send.
     pub fn new(brokers: &str, client_id: &str) -> Result<Self, KafkaError> {
-        let inner = super::client_config(brokers, client_id)
+        let inner: FutureProducer = super::client_config(brokers, client_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
@@ -42,7 +44,10 @@ impl Producer {
                 DELIVERY_TIMEOUT.as_millis().to_string(),
             )
             .create()?;
-        Ok(Self { inner })
+        let inner = Watched::producer(brokers, inner)?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Sends one record to the partition of `key` and waits until the broker has it.
@@ -94,7 +99,7 @@ impl Producer {
 
     /// Whether a broker answers, within a second.
     pub(super) async fn is_answered(&self) -> Result<(), KafkaError> {
-        let producer = self.inner.clone();
+        let producer = Arc::clone(&self.inner);
         // The client's call blocks.
         let asked = tokio::task::spawn_blocking(move || {
             producer.client().fetch_metadata(None, ANSWER_TIMEOUT)

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ReaderContext;
+use super::watched::Watched;
 use crate::avro::{Datum, DecodeError, Registry};
 use crate::config::KafkaConfig;
 
@@ -74,11 +75,11 @@ where
     Ok(())
 }
 
-type TableConsumer = StreamConsumer<ReaderContext>;
+type TableConsumer = Watched<StreamConsumer<ReaderContext>>;
 
 fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<TableConsumer, KafkaError> {
     let name = format!("table-{topic}");
-    let consumer: TableConsumer = super::client_config(&kafka.brokers, &name)
+    let consumer: StreamConsumer<_> = super::client_config(&kafka.brokers, &name)
         // The client wants a name even where no group is joined and nothing is committed.
         .set("group.id", &name)
         .set("enable.auto.commit", "false")
@@ -89,6 +90,7 @@ fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<TableConsum
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "100")
         .create_with_context(ReaderContext)?;
+    let consumer = Watched::consumer(&kafka.brokers, consumer)?;
     let mut all = TopicPartitionList::new();
     for partition in 0..partitions {
         all.add_partition_offset(topic, partition, Offset::Beginning)?;

@@ -9,6 +9,7 @@ use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::timeout;
 
+use super::watched::Watched;
 use super::{ReaderContext, client_config};
 use crate::avro::{Datum, Registry, RegistryError};
 use crate::config::KafkaConfig;
@@ -61,7 +62,7 @@ impl std::fmt::Display for Place {
 
 /// A topic, and how far it has been read.
 pub struct TopicReader {
-    consumer: StreamConsumer<ReaderContext>,
+    consumer: Watched<StreamConsumer<ReaderContext>>,
     registry: Registry,
     topic: &'static str,
     next: BTreeMap<i32, Offset>,
@@ -76,7 +77,7 @@ impl TopicReader {
         topic: &'static str,
         partitions: i32,
     ) -> Result<Self, ReadError> {
-        let consumer = client_config(&kafka.brokers, client)
+        let consumer: StreamConsumer<_> = client_config(&kafka.brokers, client)
             // The client wants a name even where no group is joined and nothing is committed.
             .set("group.id", client)
             .set("enable.auto.commit", "false")
@@ -85,6 +86,8 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "50")
             .create_with_context(ReaderContext)
+            .map_err(|source| ReadError::Broker { topic, source })?;
+        let consumer = Watched::consumer(&kafka.brokers, consumer)
             .map_err(|source| ReadError::Broker { topic, source })?;
         Ok(Self {
             consumer,

@@ -8,6 +8,7 @@ use platform::clock::Timestamp;
 use platform::context::RequestContext;
 use platform::ids::derived_id;
 use platform::kafka::headers::RecordHeaders;
+use platform::kafka::watched::Watched;
 use platform::kafka::{client_config, partition_of};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
@@ -81,7 +82,7 @@ pub const REPLY_TO: &str = "reply_to";
 
 /// Submits commands, and answers those of others.
 pub struct BoxOffice {
-    producer: ThreadedProducer<CommandContext>,
+    producer: Watched<ThreadedProducer<CommandContext>>,
     /// This instance: its clients wait here.
     instance: String,
     encoders: CommandEncoders,
@@ -100,7 +101,7 @@ impl BoxOffice {
         replies: Encoder<CommandReply>,
         waiters: Arc<Waiters>,
     ) -> Result<Self, KafkaError> {
-        let producer = client_config(brokers, instance)
+        let producer: ThreadedProducer<_> = client_config(brokers, instance)
             // A retry may write a command twice: the engine knows it by its id. With idempotence
             // librdkafka holds back what follows more than five unanswered messages of a partition,
             // and its thread spins meanwhile: a quarter of the service's CPU time under load.
@@ -117,6 +118,7 @@ impl BoxOffice {
             .create_with_context(CommandContext {
                 waiters: Arc::clone(&waiters),
             })?;
+        let producer = Watched::producer(brokers, producer)?;
         Ok(Self {
             producer,
             instance: instance.to_owned(),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use platform::kafka::membership::Membership;
+use platform::kafka::watched::Watched;
 use platform::kafka::{ReaderContext, client_config};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -146,11 +147,13 @@ pub fn unassign<C: ConsumerContext>(
 }
 
 /// The group member that reads commands. Polled on the engine's thread only.
-pub type GroupConsumer = BaseConsumer<GroupContext>;
+pub type GroupConsumer = Watched<BaseConsumer<GroupContext>>;
 
 /// Joins the group of engines.
 pub fn group_consumer(config: &EngineConfig) -> Result<GroupConsumer, KafkaError> {
-    group_settings(config).create_with_context(GroupContext::default())
+    let consumer: BaseConsumer<_> =
+        group_settings(config).create_with_context(GroupContext::default())?;
+    Watched::consumer(&config.brokers, consumer)
 }
 
 fn group_settings(config: &EngineConfig) -> ClientConfig {
@@ -235,14 +238,14 @@ impl DeliveryContext {
 }
 
 /// The engine's transactional producer.
-pub type TransactionalProducer = BaseProducer<DeliveryContext>;
+pub type TransactionalProducer = Watched<BaseProducer<DeliveryContext>>;
 
 /// A producer under a transactional id; not initialized yet.
 pub fn transactional_producer(
     config: &EngineConfig,
     transactional_id: &str,
 ) -> Result<TransactionalProducer, KafkaError> {
-    client_config(&config.brokers, &config.instance_name)
+    let producer: BaseProducer<_> = client_config(&config.brokers, &config.instance_name)
         .set("transactional.id", transactional_id)
         .set(
             "transaction.timeout.ms",
@@ -254,15 +257,16 @@ pub fn transactional_producer(
         .set("retry.backoff.ms", "2")
         .set("retry.backoff.max.ms", "100")
         .set("queue.buffering.max.messages", "500000")
-        .create_with_context(DeliveryContext::default())
+        .create_with_context(DeliveryContext::default())?;
+    Watched::producer(&config.brokers, producer)
 }
 
 /// A client that reads without joining a group.
-pub type Reader = BaseConsumer<ReaderContext>;
+pub type Reader = Watched<BaseConsumer<ReaderContext>>;
 
 /// A reader that joins no group: of state and of ledger tails.
 pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaError> {
-    client_config(&config.brokers, &config.instance_name)
+    let consumer: BaseConsumer<_> = client_config(&config.brokers, &config.instance_name)
         // Nobody joins it. Its offsets say how far the rows are: the projector, a takeover and a job commit them.
         .set("group.id", PROJECTION_GROUP)
         .set("enable.auto.commit", "false")
@@ -270,7 +274,8 @@ pub fn reader(config: &EngineConfig, isolation: &str) -> Result<Reader, KafkaErr
         .set("auto.offset.reset", "error")
         .set("isolation.level", isolation)
         .set("fetch.wait.max.ms", "10")
-        .create_with_context(ReaderContext)
+        .create_with_context(ReaderContext)?;
+    Watched::consumer(&config.brokers, consumer)
 }
 
 #[cfg(test)]

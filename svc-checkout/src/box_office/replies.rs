@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use platform::avro::Registry;
+use platform::kafka::watched::Watched;
 use platform::kafka::{ReaderContext, client_config};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -31,7 +32,7 @@ const ROWS_AT_ONCE: usize = 64;
 
 /// Hears the answers for this instance.
 pub struct Replies {
-    consumer: StreamConsumer<ReaderContext>,
+    consumer: Watched<StreamConsumer<ReaderContext>>,
     instance: String,
     registry: Registry,
     waiters: Arc<Waiters>,
@@ -55,6 +56,7 @@ impl Replies {
                 // What was deleted before it was read is of no use any more.
                 .set("auto.offset.reset", "latest")
                 .create_with_context(ReaderContext)?;
+        let consumer = Watched::consumer(&config.brokers, consumer)?;
         let (_, end) = consumer.fetch_watermarks(topic, PARTITION, CALL_TIMEOUT)?;
         let mut from_now = TopicPartitionList::new();
         from_now.add_partition_offset(topic, PARTITION, Offset::Offset(end))?;

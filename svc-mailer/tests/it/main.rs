@@ -6,6 +6,7 @@ mod ended_orders;
 mod group;
 mod history;
 mod mail_server;
+mod no_brokers;
 mod notices;
 mod partitions;
 mod payment_mail;
