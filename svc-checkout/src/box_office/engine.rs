@@ -8,6 +8,7 @@ mod commit;
 mod fences;
 mod incarnation;
 mod membership;
+mod recount;
 mod stopped;
 mod taking_over;
 pub mod transaction;

@@ -187,6 +187,28 @@ impl Books {
         self.holds.values()
     }
 
+    /// By how many seats the accounts of the events differ from what their open holds hold, counted anew: 0, or something
+    /// is wrong. Looks at every hold.
+    pub fn miscounted_seats(&self) -> u64 {
+        let mut held: HashMap<(Uuid, Uuid), i64> = HashMap::new();
+        for order in self.holds.values().map(|hold| &hold.order) {
+            for line in &order.lines {
+                let seats = held.entry((order.event_id, line.ticket_type_id));
+                *seats.or_default() += line.quantity;
+            }
+        }
+        let mut miscounted = 0;
+        for event in self.events.values() {
+            for book in &event.ticket_types {
+                let counted = held.remove(&(event.id, book.id)).unwrap_or(0);
+                miscounted += counted.abs_diff(book.held);
+            }
+        }
+        // Of an event or a ticket type that nobody has an account of.
+        let unknown: u64 = held.into_values().map(i64::unsigned_abs).sum();
+        miscounted + unknown
+    }
+
     /// Every voucher that orders have, and how many.
     pub fn vouchers(&self) -> impl Iterator<Item = (&VoucherKey, i64)> {
         self.vouchers.iter().map(|(key, uses)| (key, *uses))

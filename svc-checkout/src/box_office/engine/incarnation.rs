@@ -15,6 +15,7 @@ use schemas::topics;
 
 use super::Engine;
 use super::batch::Incoming;
+use super::recount::Recount;
 use super::stopped::Stopped;
 use super::taking_over::{Pending, tell_late};
 use crate::box_office::client::REPLY_TO;
@@ -59,6 +60,7 @@ pub(super) struct Incarnation<'a> {
     pub(super) owner: String,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) stopped: Stopped,
+    recount: Recount,
     /// What the group has given to this member and not taken back, whether it sells there, is reading, or has stopped.
     pub(super) given: BTreeSet<i32>,
     /// Takeovers on their way: of the last share, and of partitions of earlier ones whose rows are not all written.
@@ -96,6 +98,7 @@ impl<'a> Incarnation<'a> {
             owner,
             partitions: BTreeMap::new(),
             stopped: Stopped::default(),
+            recount: Recount::default(),
             given: BTreeSet::new(),
             takeovers: Vec::new(),
             asked_anew: false,
@@ -125,6 +128,7 @@ impl<'a> Incarnation<'a> {
         let batch = self.gather()?;
         self.finish_takeovers()?;
         self.take_inventory();
+        self.recount.look(&self.partitions);
         let mut events = self.consumer.context().take_events();
         self.decide_and_commit(batch, &mut events)?;
         self.follow(&events)

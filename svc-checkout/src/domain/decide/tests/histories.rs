@@ -339,6 +339,7 @@ fn judge(hall: &Hall, witness: &Witness, index: usize) {
             sold.get(&ticket_type.id).copied().unwrap_or(0)
         );
     }
+    assert_eq!(hall.books.miscounted_seats(), 0, "at step {index}");
     let mut uses = hall.books.vouchers().map(|(_, uses)| uses);
     assert_eq!(uses.next().unwrap_or(0), witness.uses, "at step {index}");
     let owed = refunds_due(&hall.facts);
