@@ -57,6 +57,7 @@ use box_office::memory::Memory;
 use box_office::projector::{self, BACKLOG, Projection, RESERVE};
 use box_office::replies::Replies;
 use box_office::sold_out::SoldOut;
+use box_office::takeover::ReaderPool;
 use box_office::vouchers::VoucherTable;
 use box_office::waiters::Waiters;
 use box_office::worklist::Worklist;
@@ -319,6 +320,7 @@ pub async fn run(
         changelog: Changelog::register(&registry).await?,
         shared: shared.clone(),
         projection,
+        readers: Arc::new(ReaderPool::new(config.engine.clone())),
         committed,
         inventory: inventory_for_engine,
         joined: Arc::clone(&joined),

@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changelog::Changelog;
 use super::projector::{Committed, Projection};
+use super::takeover::ReaderPool;
 use super::{EngineConfig, Shared};
 use crate::domain::event_book::Inventory;
 use fences::Fences;
@@ -43,6 +44,8 @@ pub struct Engine {
     pub shared: Shared,
     /// For takeovers.
     pub projection: Arc<Projection>,
+    /// For takeovers.
+    pub readers: Arc<ReaderPool>,
     /// Where committed batches go.
     pub committed: mpsc::Sender<Committed>,
     /// Newer inventory.
@@ -68,6 +71,13 @@ impl Engine {
     }
 
     fn run(self) {
+        let readers = Arc::clone(&self.readers);
+        // The group gives this member its share in a second or two.
+        std::thread::spawn(move || {
+            if let Err(error) = readers.warm_up() {
+                tracing::warn!(%error, "the first takeover will find no client");
+            }
+        });
         // Else it would tell clients of events that there are no such events.
         let mut inventory = self.shared.inventory.caught_up().subscribe();
         self.runtime.block_on(async {

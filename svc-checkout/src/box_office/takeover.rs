@@ -1,5 +1,6 @@
 //! Taking partitions over: read what the last owner wrote, and be sure that it is all.
 
+mod readers;
 mod reading;
 #[cfg(test)]
 mod round_trip;
@@ -21,10 +22,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::EngineConfig;
-use super::kafka::{CALL_TIMEOUT, Reader, reader, transactional_producer};
+use super::kafka::{CALL_TIMEOUT, Reader, transactional_producer};
 use super::partition::Partition;
 use super::projector::Projection;
 use crate::planted::{Bug, planted};
+pub use readers::ReaderPool;
 pub use reading::Damage;
 use reading::{READING, Reading, judge};
 use tail::portions;
@@ -70,6 +72,8 @@ pub struct Takeover {
     pub projection: Arc<Projection>,
     /// For the calls that are async.
     pub runtime: Handle,
+    /// Its clients.
+    pub readers: Arc<ReaderPool>,
     /// Partitions to take over.
     pub partitions: Vec<i32>,
     /// Transactional id of the engine itself. What it wrote last, nobody else has written since.
@@ -89,23 +93,24 @@ impl Takeover {
     /// is the error when all others are told.
     pub fn run(&self, tell: impl Fn(TakenOver)) -> Result<(), TakeoverError> {
         let started = Instant::now();
-        let targets = self.high_watermarks()?;
+        let readers = self.readers.take()?;
+        let targets = self.high_watermarks(&readers.uncommitted)?;
         let mut states: HashMap<i32, Reading> = HashMap::new();
-        let committed = reader(&self.config, "read_committed")?;
-        self.read_state(&committed, &mut states, started)?;
+        let committed = &readers.committed;
+        self.read_state(committed, &mut states, started)?;
         self.fence_last_owners(&states, started)?;
-        self.await_stable(&committed, &targets, started)?;
+        self.await_stable(committed, &targets, started)?;
         // Now everything that the last owner committed is visible: read on to it. (Reading "to
         // the end" alone stops before an open transaction that could still be committed.)
-        self.read_state(&committed, &mut states, started)?;
-        let written = self.written_until(&committed)?;
+        self.read_state(committed, &mut states, started)?;
+        let written = self.written_until(committed)?;
         let mut unknown = HashMap::new();
         for ids in portions(&self.partitions, &written) {
-            unknown.extend(self.project_tail(&committed, &ids, &written)?);
+            unknown.extend(self.project_tail(committed, &ids, &written)?);
             let mut taken = TakenOver::new();
             for &id in &ids {
                 let reading = states.remove(&id).unwrap_or_default();
-                match self.finish(&committed, id, reading)? {
+                match self.finish(committed, id, reading)? {
                     Err(schema) => drop(unknown.insert(id, schema)),
                     Ok(_) if unknown.contains_key(&id) => {}
                     Ok(partition) => drop(taken.insert(id, partition)),
@@ -115,6 +120,7 @@ impl Takeover {
             tracing::info!(partitions = ?ids, ms = started.elapsed().as_millis(), "taken over");
             tell(taken);
         }
+        self.readers.put_back(readers);
         match unknown.into_iter().next() {
             None => Ok(()),
             Some((partition, schema)) => Err(TakeoverError::UnknownSchema { partition, schema }),
@@ -122,9 +128,10 @@ impl Takeover {
     }
 
     /// High watermarks now, of everything that one transaction writes and we read.
-    fn high_watermarks(&self) -> Result<Vec<(&'static str, i32, i64)>, TakeoverError> {
-        // A read_committed client would be told the stable offset instead.
-        let uncommitted = reader(&self.config, "read_uncommitted")?;
+    fn high_watermarks(
+        &self,
+        uncommitted: &Reader,
+    ) -> Result<Vec<(&'static str, i32, i64)>, TakeoverError> {
         let mut targets = Vec::new();
         for &partition in &self.partitions {
             for topic in TRANSACTED {

@@ -140,6 +140,7 @@ impl Incarnation<'_> {
             registry: self.engine.shared.registry.clone(),
             projection: Arc::clone(&self.engine.projection),
             runtime: self.engine.runtime.clone(),
+            readers: Arc::clone(&self.engine.readers),
             partitions,
             owner: self.owner.clone(),
             given_up: given_up.clone(),

@@ -144,7 +144,7 @@ pub(super) fn portions(partitions: &[i32], written: &Written) -> impl Iterator<I
 }
 
 /// Topics whose records become rows.
-const LEDGER: [&str; 2] = [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name];
+pub(super) const LEDGER: [&str; 2] = [topics::CHECKOUT_ORDERS.name, topics::CHECKOUT_PAYMENTS.name];
 
 #[cfg(test)]
 mod tests {
