@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -21,6 +21,9 @@ use crate::config::KafkaConfig;
 
 /// How long a reader waits before it asks a registry again that was away.
 const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the brokers are asked for a topic before the client waits for it on its own.
+const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The table could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +63,17 @@ pub async fn read_table<F>(
 where
     F: FnMut(&TableRecord<'_>) -> Result<(), DecodeError>,
 {
-    let consumer = open(kafka, topic, partitions).map_err(|source| TableError {
+    let began = Instant::now();
+    let table_error = |source| TableError {
         topic: topic.to_owned(),
         source,
-    })?;
+    };
+    let consumer = introduce(open(kafka, topic).map_err(table_error)?, topic).await;
+    assign(&consumer, topic, partitions).map_err(table_error)?;
     let reader = Reader {
         registry,
         topic,
+        began,
         behind: (0..partitions).collect(),
         on_record,
         caught_up,
@@ -77,7 +84,7 @@ where
 
 type TableConsumer = Watched<StreamConsumer<ReaderContext>>;
 
-fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<TableConsumer, KafkaError> {
+fn open(kafka: &KafkaConfig, topic: &str) -> Result<TableConsumer, KafkaError> {
     let name = format!("table-{topic}");
     let consumer: StreamConsumer<_> = super::client_config(&kafka.brokers, &name)
         // The client wants a name even where no group is joined and nothing is committed.
@@ -90,18 +97,37 @@ fn open(kafka: &KafkaConfig, topic: &str, partitions: i32) -> Result<TableConsum
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "100")
         .create_with_context(ReaderContext)?;
-    let consumer = Watched::consumer(&kafka.brokers, consumer)?;
+    Watched::consumer(&kafka.brokers, consumer)
+}
+
+/// Has the client hear of its topic: one that is assigned partitions before it knows who leads them looks for that again only
+/// after half a second, and whoever needs the table waits as long. That the brokers are away is for the reading to say.
+async fn introduce(consumer: TableConsumer, topic: &str) -> TableConsumer {
+    let topic = topic.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        if let Err(error) = consumer.fetch_metadata(Some(&topic), INTRODUCTION_TIMEOUT) {
+            tracing::debug!(%error, topic, "table does not know its topic yet");
+        }
+        consumer
+    });
+    match asked.await {
+        Ok(consumer) => consumer,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn assign(consumer: &TableConsumer, topic: &str, partitions: i32) -> Result<(), KafkaError> {
     let mut all = TopicPartitionList::new();
     for partition in 0..partitions {
         all.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
-    consumer.assign(&all)?;
-    Ok(consumer)
+    consumer.assign(&all)
 }
 
 struct Reader<'a, F> {
     registry: &'a Registry,
     topic: &'a str,
+    began: Instant,
     /// Partitions whose end was not reached yet.
     behind: HashSet<i32>,
     on_record: F,
@@ -124,7 +150,8 @@ where
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {
                     if self.behind.remove(&partition) && self.behind.is_empty() {
-                        tracing::info!(topic = self.topic, "table caught up");
+                        let ms = u64::try_from(self.began.elapsed().as_millis());
+                        tracing::info!(topic = self.topic, ms = ms.ok(), "table caught up");
                         self.caught_up.send_replace(true);
                     }
                 }
