@@ -15,6 +15,10 @@ pub const CLIENT: &str = "client";
 /// not next to nothing, the figures are disturbed.
 pub const ELSEWHERE: &str = "elsewhere";
 
+/// The stack is at rest when it takes less than a third of a core for as long: it always takes some.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+const LOOKS_AT_MOST: u32 = 60;
+
 /// The processes of the stack and this one.
 #[derive(Debug, Clone)]
 pub struct Processes(Vec<(String, u32)>);
@@ -71,6 +75,27 @@ impl Processes {
         let ours = sample.values().sum();
         sample.insert(ELSEWHERE.to_owned(), all.saturating_sub(ours));
         Ok(sample)
+    }
+
+    /// Waits until the stack is done with what was asked of it before: its database brings new rows into order for a while.
+    pub async fn until_at_rest(&self) -> anyhow::Result<()> {
+        let mut before = self.sample()?;
+        let mut busy = String::new();
+        for _ in 0..LOOKS_AT_MOST {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.sample()?;
+            let used = now
+                .iter()
+                .filter(|(name, _)| name.as_str() != ELSEWHERE)
+                .map(|(name, now)| (name, now.saturating_sub(before[name])));
+            let used: Vec<_> = used.collect();
+            if used.iter().map(|(_, used)| *used).sum::<Duration>() < LOOK_EVERY / 3 {
+                return Ok(());
+            }
+            busy = format!("{used:.1?}");
+            before = now;
+        }
+        anyhow::bail!("the stack does not come to rest: CPU in {LOOK_EVERY:?}: {busy}")
     }
 }
 

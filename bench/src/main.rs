@@ -86,7 +86,8 @@ async fn measure(arguments: Arguments) -> anyhow::Result<bool> {
             runs.extend(measured.into_iter().map(|run| (scene, run)));
         }
     }
-    println!("bench: sign-ins");
+    println!("bench: sign-ins, once the database has brought the orders into order");
+    bench.processes.until_at_rest().await?;
     // With connections of its own: the servers may have closed those of before while the ceiling held this thread.
     let stack = Stack::try_from_env()?;
     let identity = identity::measure(&stack, bench.plan, &bench.processes).await?;

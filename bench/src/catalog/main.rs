@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bench::connection::authority;
-use bench::cpu::{ELSEWHERE, Processes};
+use bench::cpu::Processes;
 use bench::figures::Plan;
 use bench::machine::Machine;
 use clap::Parser;
@@ -30,9 +30,6 @@ use crate::streams::Watchers;
 const CATALOG: &str = "svc-catalog";
 const NGINX: &str = "nginx";
 const WARM_UP: Duration = Duration::from_secs(2);
-/// The stack is at rest when it takes less than a third of a core for as long: it always takes some.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
-const LOOKS_AT_MOST: u32 = 60;
 
 /// How fast a large catalog is read
 #[derive(Parser)]
@@ -69,7 +66,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let vocabulary = Vocabulary::default();
     println!("bench-catalog: {} events", arguments.events);
     events::fill(&stack, &vocabulary, arguments.events).await?;
-    until_at_rest(&Processes::of_stack()?).await?;
+    Processes::of_stack()?.until_at_rest().await?;
     stack_command("stop", CATALOG).await?;
     let began = Instant::now();
     stack_command("start", CATALOG).await?;
@@ -119,27 +116,6 @@ async fn read(
     println!("\n{} after that\n", memory().await?);
     beside_nginx(stack, clients).await?;
     second::measure(stack).await
-}
-
-/// Waits until the stack is done with that which the new events make it do: its database brings them into order for a while.
-async fn until_at_rest(processes: &Processes) -> anyhow::Result<()> {
-    let mut before = processes.sample()?;
-    let mut busy = String::new();
-    for _ in 0..LOOKS_AT_MOST {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let now = processes.sample()?;
-        let used = now
-            .iter()
-            .filter(|(name, _)| name.as_str() != ELSEWHERE)
-            .map(|(name, now)| (name, now.saturating_sub(before[name])));
-        let used: Vec<_> = used.collect();
-        if used.iter().map(|(_, used)| *used).sum::<Duration>() < LOOK_EVERY / 3 {
-            return Ok(());
-        }
-        busy = format!("{used:.1?}");
-        before = now;
-    }
-    anyhow::bail!("the stack does not come to rest: CPU in {LOOK_EVERY:?}: {busy}")
 }
 
 /// Those who ask, and for how long.

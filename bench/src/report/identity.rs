@@ -9,6 +9,9 @@ use crate::identity::Identity;
 /// The part of the bare verifications that sign-ins must reach.
 pub(super) const TARGET: f64 = 0.85;
 
+/// CPU per sign-in below this is left out, in µs.
+const WORTH_NAMING_US: f64 = 10.0;
+
 /// Sign-ins as a part of the bare verifications, from 0 to 1.
 pub(super) fn share(identity: &Identity) -> Option<f64> {
     let sign_ins = median(identity.sign_ins.clone())?;
@@ -47,6 +50,7 @@ pub(super) fn table(identity: &Identity) -> String {
     if let Some(run) = median(identity.sign_ins.clone()) {
         row("`POST /v1/sessions`", &run, share(identity));
     }
+    let cpu = median(identity.sign_ins.clone()).map(|run| run.cpu_us);
     let mut levels: Vec<usize> = identity.reads.iter().map(|run| run.clients).collect();
     levels.dedup();
     for clients in levels {
@@ -61,5 +65,16 @@ pub(super) fn table(identity: &Identity) -> String {
         number(identity.first_check_us),
         number(identity.cached_check_us),
     );
+    if let Some(cpu) = cpu {
+        let used = cpu.iter().filter(|(_, used)| **used >= WORTH_NAMING_US);
+        let used: Vec<_> = used
+            .map(|(name, used)| format!("{name} {}", number(*used)))
+            .collect();
+        let _ = writeln!(
+            text,
+            "CPU per sign-in in µs, of all on the machine: {}.\n",
+            used.join(", ")
+        );
+    }
     text
 }
